@@ -1,0 +1,68 @@
+/* The result of one unit: scores, times and where it ran.
+ *
+ * Strings are kept in the result's own memory and named by offset, so that a result is reused for
+ * the next unit without an allocation:
+ *
+ *     struct es_result result;
+ *     es_result_init(&result);
+ *     es_result_add_metric(&result, "test", "default", "accuracy", 0.61);
+ *     puts(es_result_text(&result, result.metrics[0].metric));
+ *     es_result_reset(&result);      // empty again, memory kept
+ *     es_result_clear(&result);      // memory released
+ *
+ * A missing number is NaN. Threads: any; a result belongs to one thread at a time.
+ */
+#ifndef EVALSWEEP_RESULT_H
+#define EVALSWEEP_RESULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One score of a unit; the three names are offsets for es_result_text. */
+struct es_metric {
+    double value;
+    uint32_t split;
+    uint32_t subset;
+    uint32_t metric;
+};
+
+struct es_result {
+    double main_score;
+    double evaluation_time_s;
+    double started_s;  /* seconds since 1970-01-01 UTC */
+    double finished_s; /* the same */
+    double load_s;     /* the three parts, as an evaluator may report them */
+    double pass_s;
+    double score_s;
+    int32_t attempt; /* from 1; 0: not known */
+    int32_t rank;    /* -1: not known */
+    uint32_t host;   /* offsets for es_result_text; 0 is "" */
+    uint32_t device;
+    uint32_t reason; /* why the unit failed; "" for success */
+
+    struct es_metric *metrics;
+    size_t n_metrics;
+    size_t metrics_cap;
+    char *text;
+    size_t text_len;
+    size_t text_cap;
+    bool failed; /* an allocation failed since the last reset: the result is not complete */
+};
+
+/* An empty result: numbers NaN, attempt 0, rank -1, texts "". */
+void es_result_init(struct es_result *result);
+void es_result_reset(struct es_result *result);
+void es_result_clear(struct es_result *result);
+
+/* Keeps a copy of text (len bytes); its offset, or 0 with `failed` set. */
+uint32_t es_result_keep(struct es_result *result, const char *text, size_t len);
+
+/* The text at an offset, NUL-terminated, borrowed until the next keep, add, reset or clear. */
+const char *es_result_text(const struct es_result *result, uint32_t offset);
+
+/* Adds one metric; `failed` tells when there was no memory. */
+void es_result_add_metric(struct es_result *result, const char *split, const char *subset,
+                          const char *metric, double value);
+
+#endif

@@ -1,0 +1,125 @@
+/* The scheduler: which worker runs which units next.
+ *
+ * Events go in, actions come out; time (seconds on any steady clock that never goes back) is an
+ * argument. `run` and `simulate` drive the same code. No MPI, clock or files.
+ *
+ *     es_sched_create(grid, &config, cost, &sched, &err);
+ *     es_sched_add(sched, unit_id);                       // every pending unit, before the start
+ *     es_sched_join(sched, worker, now_s);                // workers as they become ready
+ *     loop until es_sched_finished(sched):
+ *         while (es_sched_next_action(sched, now_s, &action))
+ *             ... send it to action.worker ...
+ *         wait for an event, or until es_sched_deadline(sched)
+ *         es_sched_done / failed / returned / kept / leave (sched, ...)
+ *
+ * A unit is PENDING (nobody has it), HELD (a worker has it, running or queued), DONE or FAILED (for
+ * good). A worker runs what it holds in the order of the assignments, so the first unit held is the
+ * one that runs. Allowed changes: PENDING -> HELD by an ASSIGN action; HELD -> DONE, FAILED or
+ * PENDING by events.
+ *
+ * A decision costs O(log n). Threads: none of its own; one owner at a time.
+ */
+#ifndef EVALSWEEP_SCHED_H
+#define EVALSWEEP_SCHED_H
+
+#include "evalsweep/cost.h"
+#include "evalsweep/grid.h"
+
+enum es_policy {
+    ES_POLICY_AFFINE, /* longest first, staying with a loaded checkpoint; the default */
+    ES_POLICY_LPT,    /* longest bundle first, whatever is loaded */
+    ES_POLICY_FIFO,   /* grid order */
+    ES_POLICY_STATIC, /* the old array split: by checkpoint, config.n_static ways */
+};
+
+/* What `run` uses, and so what predicts it. */
+#define ES_SCHED_PREFETCH_S 0.05
+
+struct es_sched_config {
+    enum es_policy policy;
+    uint32_t n_static;     /* STATIC: number of shares */
+    uint32_t max_attempts; /* tries of a unit before it is FAILED; at least 1 */
+    double retry_delay_s;  /* before a failed unit's next try, doubling each time */
+    double prefetch_s;     /* a worker gets more when it holds less than so many expected seconds of
+                              work, or so long before the end of its last unit as half of that takes
+                              (5 s at most) */
+};
+
+enum es_action_kind {
+    ES_ACTION_ASSIGN, /* append this bundle to what the worker holds */
+    ES_ACTION_RECALL, /* ask for units back; each is answered by `returned` or `kept` (or done) */
+};
+
+/* A bundle: units of one (checkpoint, task), by layer index, in the order to run them. */
+struct es_action {
+    enum es_action_kind kind;
+    uint32_t worker;
+    uint32_t checkpoint;
+    uint32_t task;
+    uint32_t n_layers;
+    const uint32_t *layers;   /* [n_layers] indices; borrowed until the next call */
+    uint32_t next_checkpoint; /* likely needed next by this worker, to load ahead; or ES_GRID_NONE */
+};
+
+struct es_sched;
+
+/* The grid and the cost model are borrowed until the free; the scheduler teaches the cost model what
+ * `done` tells it. */
+int es_sched_create(const struct es_grid *grid, const struct es_sched_config *config,
+                    struct es_cost *cost, struct es_sched **ret_sched, struct es_err *err);
+void es_sched_free(struct es_sched *sched);
+
+/* Adds a pending unit. Before the first join. */
+int es_sched_add(struct es_sched *sched, uint32_t unit_id, struct es_err *err);
+
+/* A worker (small number, mostly its rank) is ready for work; speed is relative, 1.0 unless known. */
+int es_sched_join(struct es_sched *sched, uint32_t worker, double speed, double now_s,
+                  struct es_err *err);
+
+/* A worker is gone: what it held is pending again, and its try is not counted. */
+void es_sched_leave(struct es_sched *sched, uint32_t worker, double now_s);
+
+/* A held unit ended well. */
+void es_sched_done(struct es_sched *sched, uint32_t worker, uint32_t unit_id,
+                   const struct es_times *times, double now_s);
+
+/* A held unit failed. False: it will be tried again, elsewhere where that is possible (it was not
+ * the last try and may_retry). True: it is FAILED. */
+bool es_sched_failed(struct es_sched *sched, uint32_t worker, uint32_t unit_id, bool may_retry,
+                     double now_s);
+
+/* A held unit was given back without having been tried (or interrupted): pending again. */
+void es_sched_returned(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s);
+
+/* A recalled unit was begun already: the worker keeps it. */
+void es_sched_kept(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s);
+
+/* The next thing to do, if there is any at this time. Never fails once units and workers are in. */
+bool es_sched_next_action(struct es_sched *sched, double now_s, struct es_action *ret_action);
+
+/* When next_action is to be asked again although nothing happened; INFINITY: never. */
+double es_sched_deadline(const struct es_sched *sched);
+
+/* Every unit is DONE or FAILED. */
+bool es_sched_finished(const struct es_sched *sched);
+
+uint32_t es_sched_n_pending(const struct es_sched *sched); /* held ones not counted */
+uint32_t es_sched_n_held(const struct es_sched *sched);
+uint32_t es_sched_n_held_by(const struct es_sched *sched, uint32_t worker);
+uint32_t es_sched_n_workers(const struct es_sched *sched);
+
+/* Whether this worker holds the unit: only then may its events be told. (A late result of a worker
+ * that was given up is for nobody.) */
+bool es_sched_is_held_by(const struct es_sched *sched, uint32_t worker, uint32_t unit_id);
+
+/* The unit that runs on a worker, as far as the order of its events tells, and since when; or
+ * ES_GRID_NONE. */
+uint32_t es_sched_running(const struct es_sched *sched, uint32_t worker, double *ret_since_s);
+
+/* Which try of a unit comes next or is under way, from 1. */
+uint32_t es_sched_attempt(const struct es_sched *sched, uint32_t unit_id);
+
+/* Expected seconds until everything is done with the workers there are; NaN without workers. */
+double es_sched_eta(const struct es_sched *sched, double now_s);
+
+#endif

@@ -1,0 +1,61 @@
+/* The store: results.h5, a netCDF-4 compatible HDF5 file of all results and completion status.
+ *
+ * Written as a whole new file and renamed; the previous one stays as a hard link under .evalsweep/
+ * until the next, so that NFS readers do not lose it under their feet. The same results make the
+ * same bytes, in whatever order they came in. docs/store.md has the schema.
+ *
+ * Whatever damage a store has, reading it is an error and no worse: a checksum of the whole file is
+ * compared before HDF5 sees it. A store that another program wrote to has none any more and is
+ * refused too; the markers have it all.
+ *
+ * HDF5's serial library is not to be called by two threads: all functions here from one thread at a
+ * time. HDF5's own error printing is off while they run; its innermost message is the `why`.
+ */
+#ifndef EVALSWEEP_STORE_H
+#define EVALSWEEP_STORE_H
+
+#include "evalsweep/units.h"
+
+#include <stdbool.h>
+
+#define ES_STORE_NAME "results.h5"
+
+/* One root attribute; a list of them is where provenance goes. Each name once, and none of those
+ * that the store has itself: Conventions, title, evalsweep_schema. */
+struct es_attribute {
+    const char *name;
+    const char *value;
+};
+
+struct es_store_write {
+    const char *run_dir;
+    const struct es_attribute *attributes; /* [n_attributes] */
+    size_t n_attributes;
+    bool fsync;
+};
+
+/* Writes <run_dir>/results.h5 from the table, of which nothing is copied but a block at a time. On
+ * failure the file that was there still is. ES_ERR_IO: a full disk, for instance. */
+int es_store_write(const struct es_store_write *request, struct es_units *units,
+                   struct es_err *err);
+
+/* The same to a path of the caller's, without the hard link. */
+int es_store_write_file(const char *path, const struct es_attribute *attributes,
+                        size_t n_attributes, struct es_units *units, struct es_err *err);
+
+/* Reads what a store knows of the table's units, by name: status, scores, metrics, marker identity.
+ * Units that are pending there, or excluded here, are left as they are. ret_n_outside (may be
+ * NULL): done units of the store that the table's grid has not, or excludes. ES_ERR_NOENT: there is
+ * none. ES_ERR_STORE: it is damaged or no store of ours; nothing of it stays in the table, whose
+ * units are pending again. */
+int es_store_read(const char *path, struct es_units *units, uint32_t *ret_n_outside,
+                  struct es_err *err);
+
+/* The grid of a store with its exclusions, for when there is no job file. Free with es_grid_free.
+ */
+int es_store_read_grid(const char *path, struct es_grid **ret_grid, struct es_err *err);
+
+/* The value of a root attribute, allocated; NULL: none. */
+char *es_store_read_attribute(const char *path, const char *name);
+
+#endif

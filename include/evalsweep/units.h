@@ -1,0 +1,90 @@
+/* What is known of every unit of a grid, on rank 0: status, scores, and the marker they came from.
+ *
+ * Columns of length n_units, indexed by unit id, so that the store writes each as one array of shape
+ * (checkpoint, layer, task). 65 bytes a unit, 24 a metric value.
+ *
+ * Threads: none of its own; one owner at a time.
+ */
+#ifndef EVALSWEEP_UNITS_H
+#define EVALSWEEP_UNITS_H
+
+#include "evalsweep/grid.h"
+#include "evalsweep/result.h"
+
+#include <stdint.h>
+
+/* The values are those of the store's `status` variable. */
+enum es_status {
+    ES_STATUS_PENDING = 0,
+    ES_STATUS_DONE = 1,
+    ES_STATUS_FAILED = 2,
+    ES_STATUS_EXCLUDED = 3,
+};
+
+/* Identifies the content of a marker: unchanged as long as all three are. All zero: no marker. */
+struct es_file_id {
+    uint64_t inode;
+    int64_t size_bytes;
+    int64_t mtime_ns;
+};
+
+/* One metric of one unit; the names are codes of the three tables below. */
+struct es_metric_row {
+    double value;
+    uint32_t unit; /* id, or ES_GRID_NONE for a row that was replaced */
+    uint32_t split;
+    uint32_t subset;
+    uint32_t metric;
+};
+
+struct es_units;
+
+struct es_units_columns {
+    uint32_t n_units;
+    int8_t *status;            /* enum es_status */
+    double *main_score;        /* NaN: none */
+    double *evaluation_time_s; /* NaN: not known */
+    double *finished_s;        /* since 1970 UTC; NaN: not known */
+    int32_t *attempts;         /* 0: none */
+    int32_t *worker;           /* -1: none */
+    struct es_file_id *marker;
+    const struct es_metric_row *rows; /* [n_rows], those of one unit in one run */
+    size_t n_rows;
+};
+
+/* Every unit pending, or excluded where the grid (borrowed until the free) says so. */
+int es_units_create(const struct es_grid *grid, struct es_units **ret_units, struct es_err *err);
+void es_units_free(struct es_units *units);
+
+const struct es_grid *es_units_grid(const struct es_units *units);
+
+/* The columns, to read and (all but rows) to write; `rows` until the next set_result. */
+struct es_units_columns es_units_columns(struct es_units *units);
+
+/* Names of the split, subset and metric codes, and how many codes there are. */
+enum es_name_kind { ES_NAME_SPLIT, ES_NAME_SUBSET, ES_NAME_METRIC };
+const char *es_units_name(const struct es_units *units, enum es_name_kind kind, uint32_t code);
+uint32_t es_units_n_names(const struct es_units *units, enum es_name_kind kind);
+
+/* The rows of one unit: their first index in `rows`, and how many. */
+uint32_t es_units_rows_of(const struct es_units *units, uint32_t unit_id, uint32_t *ret_first);
+
+/* Sets status, scores and metrics of a unit from a result, in place of what was there. `marker` may
+ * be NULL (not known). ES_ERR_NOMEM: the unit is unchanged. */
+int es_units_set_result(struct es_units *units, uint32_t unit_id, enum es_status status,
+                        const struct es_result *result, const struct es_file_id *marker);
+
+/* Makes a unit pending again, without scores. */
+void es_units_reset(struct es_units *units, uint32_t unit_id);
+
+/* How many units have each status. */
+struct es_counts {
+    uint32_t done;
+    uint32_t pending;
+    uint32_t failed;
+    uint32_t excluded;
+    uint32_t done_without_score;
+};
+struct es_counts es_units_count(const struct es_units *units);
+
+#endif

@@ -1,0 +1,89 @@
+#include "cli/commands.h"
+#include "cli/opt.h"
+#include "cli/provenance.h"
+#include "cli/say.h"
+#include "cli/target.h"
+#include "evalsweep/store.h"
+#include "run/folder.h"
+#include "run/lock.h"
+
+#include <stdbool.h>
+
+/* From the markers alone: what a store says that is there counts for nothing. */
+static int rebuild(const struct es_target *target, const char *output, struct es_units *units,
+                   struct es_scan_summary *ret_summary, struct es_err *err)
+{
+    struct es_provenance provenance;
+    struct es_scan_options options = {.not_before_ns = target->not_before_ns,
+                                      .look_for_failed = true};
+    int rc = es_provenance_init(&provenance, target, err);
+    if (rc == 0)
+        rc = es_scan(target->run_dir, target->layout, &options, units, ret_summary, err);
+    if (rc == 0 && output)
+        rc = es_store_write_file(output, provenance.attributes, provenance.n, units, err);
+    if (rc == 0 && !output) {
+        struct es_store_write request = {.run_dir = target->run_dir,
+                                         .attributes = provenance.attributes,
+                                         .n_attributes = provenance.n,
+                                         .fsync = target->job && target->job->run.fsync};
+        struct es_lock *lock = NULL; /* a driver at work writes the store itself */
+        rc = es_folder_make(target->run_dir, err);
+        if (rc == 0)
+            rc = es_lock_acquire(target->run_dir, ES_LOCK_STALE_S, &lock, err);
+        if (rc == 0)
+            rc = es_store_write(&request, units, err);
+        es_lock_release(lock);
+    }
+    es_provenance_clear(&provenance);
+    return rc;
+}
+
+static int consolidate(const char *path, const char *output, const struct es_opt_list *sets)
+{
+    struct es_err err = {0};
+    struct es_target target = {0};
+    struct es_units *units = NULL;
+    struct es_scan_summary summary = {0};
+    int exit_code = ES_EXIT_OK;
+    int rc = es_target_open(path, sets, &target, &err);
+    if (rc == 0)
+        rc = es_units_create(target.grid, &units, &err);
+    if (rc == 0)
+        rc = rebuild(&target, output, units, &summary, &err);
+    if (rc < 0) {
+        exit_code = es_say_error(&err);
+    } else {
+        struct es_counts counts = es_units_count(units);
+        es_target_say_bad_markers(&target, &summary);
+        es_say("%u units done, %u pending, %u failed: %s%s%s", counts.done, counts.pending,
+               counts.failed, output ? output : target.run_dir, output ? "" : "/",
+               output ? "" : ES_STORE_NAME);
+    }
+    es_units_free(units);
+    es_target_close(&target);
+    return exit_code;
+}
+
+int es_cmd_consolidate(int argc, char **argv)
+{
+    const char *path = NULL, *output = NULL;
+    struct es_opt_list sets = {0};
+    const struct es_opt table[] = {
+        {"set", "A.B=JSON", "override a value of the job file", NULL, NULL, &sets},
+        {"output", "FILE", "write there instead of the run's results.h5", NULL, &output, NULL},
+    };
+    const struct es_opt_spec spec = {
+        .synopsis = "evalsweep consolidate [OPTION]... RUN_DIR|JOB",
+        .summary = "Rebuilds results.h5 from the markers alone. A run folder that the old array\n"
+                   "scripts left needs no job file.",
+        .options = table,
+        .n_options = sizeof table / sizeof table[0],
+        .n_operands = 1,
+    };
+    enum es_opt_result result = es_opt_parse(&spec, argc, argv, &path);
+    int exit_code = result == ES_OPT_OK     ? consolidate(path, output, &sets)
+                    : result == ES_OPT_HELP ? ES_EXIT_OK
+                                            : ES_EXIT_USAGE;
+    es_opt_list_clear(&sets);
+    return exit_code;
+}

@@ -1,0 +1,421 @@
+#include "cli/commands.h"
+#include "cli/forecast.h"
+#include "cli/json_out.h"
+#include "cli/opt.h"
+#include "cli/provenance.h"
+#include "cli/say.h"
+#include "cli/target.h"
+#include "cli/ui.h"
+#include "core/mem.h"
+#include "evalsweep/cost.h"
+#include "evalsweep/store.h"
+#include "exec/device.h"
+#include "exec/evaluator.h"
+#include "mpi/bridge.h"
+#include "mpi/coordinator.h"
+#include "mpi/recorder.h"
+#include "run/folder.h"
+#include "run/lock.h"
+#include "sys/clock.h"
+#include "sys/fd.h"
+#include "sys/signal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Under mpirun, SIGKILL follows SIGTERM after about two seconds. */
+#define MPIRUN_TERM_GRACE_S 0.0
+/* Slurm waits KillWait, 30 s unless the site changed it, before SIGKILL. */
+#define SLURM_TERM_GRACE_S 25.0
+
+struct run_options {
+    const char *job_path;
+    const char *progress;
+    struct es_opt_list sets;
+    struct es_opt_list only;
+    bool json;
+    bool quiet;
+    bool no_resume;
+    bool accept_change;
+};
+
+/* Everything of rank 0. */
+struct driver {
+    const struct run_options *options;
+    struct es_ui ui;
+    bool is_launched;
+    struct es_bridge *bridge;
+    struct es_target target;
+    struct es_units *units;
+    struct es_scan_summary summary;
+    struct es_selection selection;
+    uint32_t *pending;
+    uint32_t n_pending;
+    struct es_cost *cost;
+    struct es_lock *lock;
+    struct es_recorder *recorder;
+    char run_dir[PATH_MAX]; /* absolute */
+    struct es_provenance provenance;
+    double started_s;
+    int signal_fd;
+    struct es_coordinator_outcome outcome;
+};
+
+static int parse(int argc, char **argv, struct run_options *options, enum es_opt_result *ret_result)
+{
+    const struct es_opt table[] = {
+        {"set", "A.B=JSON", "override a value of the job file", NULL, NULL, &options->sets},
+        {"only", "AXIS=NAME,...", "run only these of checkpoint=, layer=, task=", NULL, NULL,
+         &options->only},
+        {"no-resume", NULL, "evaluate everything again", &options->no_resume, NULL, NULL},
+        {"accept-change", NULL, "go on although evaluator or layout changed",
+         &options->accept_change, NULL, NULL},
+        {"progress", "bar|lines|none", "how progress is shown on stderr", NULL,
+         &options->progress, NULL},
+        {"quiet", NULL, "only errors and the summary", &options->quiet, NULL, NULL},
+        {"json", NULL, "at the end, one JSON document on stdout", &options->json, NULL, NULL},
+    };
+    const struct es_opt_spec spec = {
+        .synopsis = "evalsweep run [OPTION]... JOB",
+        .summary =
+            "Evaluates every pending unit of the job: under srun --mpi=pmix or mpirun with a worker\n"
+            "on each rank, or alone. Run again with the same RUN_ID, it resumes.\n"
+            "Exit codes: 0 all done, 1 some failed for good, 2 usage, 3 another driver holds the\n"
+            "run, 75 stopped early (submit again), 70 internal.",
+        .options = table,
+        .n_options = sizeof table / sizeof table[0],
+        .n_operands = 1,
+    };
+    *ret_result = es_opt_parse(&spec, argc, argv, &options->job_path);
+    return *ret_result == ES_OPT_OK ? 0 : *ret_result == ES_OPT_HELP ? ES_EXIT_OK : ES_EXIT_USAGE;
+}
+
+static void look_around(struct es_hello *ret_hello)
+{
+    struct es_hello hello = {.pid = getpid()};
+    struct es_device_facts facts;
+    cpu_set_t cpus;
+    es_device_look(&facts);
+    memcpy(hello.node, facts.node, sizeof hello.node);
+    (void)gethostname(hello.host, sizeof hello.host - 1);
+    hello.n_cpus = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (uint32_t)CPU_COUNT(&cpus) : 1;
+    hello.n_cpus_node = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    memcpy(hello.device_variable, facts.variable, sizeof hello.device_variable);
+    memcpy(hello.device_visible, facts.visible, sizeof hello.device_visible);
+    hello.device_per_task = facts.per_task;
+    hello.n_devices_found = facts.n_found;
+    *ret_hello = hello;
+}
+
+/* srun started several tasks, and MPI knows of one: each would run the whole job. */
+static int check_launcher(const struct es_transport *mpi, struct es_err *err)
+{
+    const char *n_tasks = getenv("SLURM_STEP_NUM_TASKS");
+    if (!getenv("SLURM_PROCID") || !n_tasks || strcmp(n_tasks, "1") == 0 || (mpi && mpi->size > 1))
+        return 0;
+    return es_err_set(err, ES_ERR_USAGE, "starting under srun", NULL,
+                      "srun started %s tasks that do not know of each other: use srun --mpi=pmix",
+                      n_tasks);
+}
+
+/* --- Rank 0, before the start --- */
+
+static int check_change(struct driver *d, struct es_err *err)
+{
+    char *before_text = NULL, *difference = NULL;
+    size_t n = 0;
+    struct es_job *before = NULL;
+    int rc = es_folder_read_job(d->target.run_dir, &before_text, &n, err);
+    if (rc == ES_ERR_NOENT)
+        return 0;
+    if (rc == 0)
+        rc = es_job_parse(before_text, n, d->target.run_dir, NULL, &before, err);
+    if (rc == 0 && es_job_differs(before, d->target.job, &difference) > 0 &&
+        !d->options->accept_change) {
+        es_say("the job differs from the one that this run was started with:\n%s", difference);
+        rc = es_err_set(err, ES_ERR_USAGE, "resuming the run", d->target.run_dir,
+                        "the evaluator or layout changed: --accept-change goes on all the same, "
+                        "another RUN_ID begins afresh");
+    }
+    free(difference);
+    free(before_text);
+    es_job_free(before);
+    return rc;
+}
+
+static int open_run_folder(struct driver *d, struct es_err *err)
+{
+    int rc = es_folder_make(d->target.run_dir, err);
+    if (rc == 0)
+        rc = es_lock_acquire(d->target.run_dir, ES_LOCK_STALE_S, &d->lock, err);
+    if (rc == 0) {
+        es_folder_sweep(d->target.run_dir);
+        rc = check_change(d, err);
+    }
+    if (rc == 0)
+        rc = es_provenance_init(&d->provenance, &d->target, err);
+    if (rc == 0)
+        rc = es_folder_write_job(d->target.run_dir, d->provenance.job_text,
+                                 d->provenance.job_text_n, err);
+    if (rc == 0 && (d->options->no_resume || !d->target.job->run.resume))
+        rc = es_folder_begin_epoch(d->target.run_dir, getenv("SLURM_JOB_ID"), err);
+    if (rc == 0)
+        rc = es_folder_epoch(d->target.run_dir, &d->target.not_before_ns, err);
+    if (rc == 0 && !realpath(d->target.run_dir, d->run_dir))
+        rc = es_err_sys(err, errno, "opening the run folder", d->target.run_dir);
+    return rc;
+}
+
+static int select_pending(struct driver *d, struct es_err *err)
+{
+    const struct es_grid *grid = d->target.grid;
+    struct es_units_columns columns = es_units_columns(d->units);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < d->options->only.n; i++)
+        rc = es_selection_add_text(&d->selection, grid, d->options->only.values[i], err);
+    if (rc < 0)
+        return rc;
+    d->pending = es_mem_calloc(columns.n_units, sizeof *d->pending);
+    if (!d->pending)
+        return es_err_nomem(err, "listing the pending units");
+    for (uint32_t id = 0; id < columns.n_units; id++)
+        if (columns.status[id] == ES_STATUS_PENDING &&
+            es_selection_has(&d->selection, es_grid_unit(grid, id)))
+            d->pending[d->n_pending++] = id;
+    return 0;
+}
+
+static int prepare(struct driver *d, struct es_err *err)
+{
+    bool is_measured; /* of no interest here: the model has a prior for everything */
+    int rc = es_target_open(d->options->job_path, &d->options->sets, &d->target, err);
+    if (rc == 0 && !d->target.job)
+        rc = es_err_set(err, ES_ERR_USAGE, "starting the run", d->options->job_path,
+                        "this run folder has no saved job: give the job file");
+    uint32_t n_ranks = es_bridge_transport(d->bridge)->size;
+    if (rc == 0 && n_ranks == 1 && !d->target.job->resources.coordinator_works)
+        rc = es_err_set(err, ES_ERR_USAGE, "starting the run", d->options->job_path,
+                        "with resources.coordinator_works false it needs two ranks or more");
+    if (rc == 0)
+        rc = open_run_folder(d, err);
+    if (rc == 0)
+        rc = es_target_scan(&d->target, false, &d->units, &d->summary, err);
+    if (rc == 0)
+        rc = select_pending(d, err);
+    if (rc == 0)
+        rc = es_forecast_learn(&d->target, d->units, &d->cost, &is_measured, err);
+    return rc;
+}
+
+static void say_start(const struct driver *d)
+{
+    struct es_counts counts = es_units_count(d->units);
+    uint32_t n_ranks = es_bridge_transport(d->bridge)->size;
+    es_target_say_bad_markers(&d->target, &d->summary);
+    if (d->options->quiet)
+        return;
+    es_say("run %s: %u units: %u done, %u to do%s; %u rank%s; results in %s",
+           d->target.job->run.id, counts.done + counts.pending + counts.failed, counts.done,
+           d->n_pending, d->options->only.n ? " (--only)" : "", n_ranks, n_ranks == 1 ? "" : "s",
+           d->target.run_dir);
+}
+
+/* --- Rank 0, the run itself --- */
+
+static int coordinate(struct driver *d, struct es_err *err)
+{
+    if (d->options->accept_change)
+        es_provenance_add(&d->provenance, "accepted_change",
+                          "evaluator or layout may differ from those the run was started with");
+    struct es_recorder_config recorder_config = {
+        .units = d->units,
+        .run_dir = d->run_dir,
+        .lock = d->lock,
+        .attributes = d->provenance.attributes,
+        .n_attributes = d->provenance.n,
+        .max_attempts = d->target.job->evaluator.retries + 1,
+        .sync = d->target.job->run.fsync,
+    };
+    struct es_coordinator_config config = {
+        .job = d->target.job,
+        .pending = d->pending,
+        .n_pending = d->n_pending,
+        .counts = es_units_count(d->units),
+        .cost = d->cost,
+        .transport = es_bridge_transport(d->bridge),
+        .run_dir = d->run_dir,
+        .versions_json = d->provenance.versions.data,
+        .not_before_ns = d->target.not_before_ns,
+        .signal_fd = d->signal_fd,
+        .term_grace_s = getenv("SLURM_STEP_ID") ? SLURM_TERM_GRACE_S : MPIRUN_TERM_GRACE_S,
+        .report = d->ui.kind == ES_UI_NONE ? NULL : es_ui_report,
+        .report_interval_s = es_ui_interval_s(&d->ui),
+        .note = es_ui_note,
+        .context = &d->ui,
+    };
+    int rc = es_recorder_start(&recorder_config, &d->recorder, err);
+    if (rc < 0)
+        return rc;
+    config.recorder = d->recorder;
+    rc = es_coordinator_run(&config, &d->outcome, err);
+    int rc_end = es_recorder_finish(d->recorder, rc == 0 ? err : NULL);
+    d->recorder = NULL;
+    return rc < 0 ? rc : rc_end;
+}
+
+static int exit_code_of(const struct driver *d)
+{
+    switch (d->outcome.ending) {
+    case ES_ENDING_FINISHED:
+        return d->outcome.state.counts.failed ? ES_EXIT_FAILED_UNITS : ES_EXIT_OK;
+    case ES_ENDING_STOPPED:
+        return ES_EXIT_RESUBMIT;
+    case ES_ENDING_NO_WORKER:
+        return ES_EXIT_FAILED_UNITS;
+    case ES_ENDING_CANNOT_START:
+        return ES_EXIT_USAGE;
+    }
+    return ES_EXIT_INTERNAL;
+}
+
+static void say_end(const struct driver *d, int exit_code)
+{
+    const struct es_run_state *state = &d->outcome.state;
+    char wall[32], failed[64] = "", unscored[64] = "";
+    es_ui_duration(es_clock_mono_s() - d->started_s, wall);
+    if (state->counts.failed)
+        (void)snprintf(failed, sizeof failed, ", %u failed", state->counts.failed);
+    if (state->counts.done_without_score)
+        (void)snprintf(unscored, sizeof unscored, " (%u without a score)",
+                       state->counts.done_without_score);
+    es_say("%u of %u units done%s%s, %u pending: %u evaluated, %u skipped, %u retries in %s",
+           state->counts.done, state->counts.done + state->counts.pending + state->counts.failed,
+           unscored, failed, state->counts.pending, state->n_evaluated, state->n_skipped,
+           state->n_retries, wall);
+    if (d->outcome.ending == ES_ENDING_NO_WORKER)
+        es_say("no worker is left");
+    if (exit_code == ES_EXIT_RESUBMIT)
+        es_say("stopped with work left: submit it again with RUN_ID=%s", d->target.job->run.id);
+    if (state->counts.failed)
+        es_say("failed units have failed.json and log.txt in their folders; "
+               "evalsweep status %s lists them", d->target.run_dir);
+    es_say("results: %s/" ES_STORE_NAME, d->target.run_dir);
+}
+
+static void print_json(const struct driver *d)
+{
+    const struct es_run_state *state = &d->outcome.state;
+    struct es_buf text = {0};
+    es_buf_putc(&text, '{');
+    es_status_counts_json(&state->counts, &text);
+    es_buf_puts(&text, "\"running\":0,\"rate_per_s\":");
+    es_buf_json_double(&text, state->rate_per_s);
+    es_buf_puts(&text, ",\"eta_s\":");
+    es_buf_json_double(&text, state->counts.pending ? state->eta_s : 0);
+    es_buf_puts(&text, ",\"alive\":false,\"wall_s\":");
+    es_buf_json_double(&text, es_clock_mono_s() - d->started_s);
+    es_buf_printf(&text, ",\"evaluated\":%u,\"skipped\":%u,\"retries\":%u}", state->n_evaluated,
+                  state->n_skipped, state->n_retries);
+    es_json_out(&text);
+}
+
+static int drive(struct driver *d)
+{
+    struct es_err err = {0};
+    if (prepare(d, &err) < 0)
+        return es_say_error(&err);
+    say_start(d);
+    if (coordinate(d, &err) < 0)
+        return es_say_error(&err);
+    int exit_code = exit_code_of(d);
+    say_end(d, exit_code);
+    if (d->options->json)
+        print_json(d);
+    return exit_code;
+}
+
+static int run_rank_0(const struct run_options *options, struct es_bridge *bridge,
+                      const struct es_ui *ui, bool is_launched)
+{
+    struct driver d = {
+        .options = options,
+        .ui = *ui,
+        .is_launched = is_launched,
+        .bridge = bridge,
+        .started_s = es_clock_mono_s(),
+        .signal_fd = es_signal_open_drain(),
+    };
+    int exit_code = drive(&d);
+    es_coordinator_send_exit(es_bridge_transport(bridge), (uint8_t)exit_code);
+    es_lock_release(d.lock);
+    es_fd_close(&d.signal_fd);
+    es_cost_free(d.cost);
+    es_units_free(d.units);
+    es_selection_clear(&d.selection);
+    es_provenance_clear(&d.provenance);
+    free(d.pending);
+    es_target_close(&d.target);
+    return exit_code;
+}
+
+static int run_other_rank(struct es_bridge *bridge)
+{
+    int signal_fd = es_signal_open_drain();
+    int exit_code = es_bridge_run(bridge, signal_fd);
+    es_fd_close(&signal_fd);
+    return exit_code;
+}
+
+static int run_job(const struct run_options *options)
+{
+    struct es_err err = {0};
+    struct es_ui ui;
+    struct es_transport *mpi = NULL;
+    struct es_bridge *bridge = NULL;
+    struct es_hello hello;
+    bool is_launched = es_mpi_is_launched();
+    int exit_code;
+    if (!es_ui_choose(options->progress, is_launched, options->quiet, &ui)) {
+        es_say("reading the command line: --progress: expected bar, lines or none");
+        return ES_EXIT_USAGE;
+    }
+    es_signal_block();
+    int rc = es_guard_start(&err);
+    if (rc == 0 && is_launched)
+        rc = es_mpi_start(&mpi, &err);
+    if (rc == 0)
+        rc = check_launcher(mpi, &err);
+    if (rc == 0)
+        rc = es_bridge_create(mpi, &bridge, &err);
+    if (rc == 0) {
+        look_around(&hello);
+        rc = es_bridge_greet(bridge, &hello);
+    }
+    if (rc < 0)
+        exit_code = es_say_error(&err);
+    else if (mpi && mpi->rank > 0)
+        exit_code = run_other_rank(bridge);
+    else
+        exit_code = run_rank_0(options, bridge, &ui, is_launched);
+    es_bridge_free(bridge);
+    if (mpi)
+        es_mpi_finish(mpi);
+    return exit_code;
+}
+
+int es_cmd_run(int argc, char **argv)
+{
+    struct run_options options = {0};
+    enum es_opt_result result;
+    int exit_code = parse(argc, argv, &options, &result);
+    if (result == ES_OPT_OK)
+        exit_code = run_job(&options);
+    es_opt_list_clear(&options.sets);
+    es_opt_list_clear(&options.only);
+    return exit_code;
+}

@@ -1,0 +1,90 @@
+#include "cli/failures.h"
+
+#include "core/mem.h"
+#include "core/strtab.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The reason in a unit's failed.json; "unknown" where it cannot be read. */
+static const char *read_reason(const struct es_target *target, uint32_t unit_id,
+                               struct es_buf *dir, struct es_buf *scratch, struct es_result *result)
+{
+    struct es_unit unit = es_grid_unit(target->grid, unit_id);
+    es_buf_reset(dir);
+    es_buf_printf(dir, "%s/", target->run_dir);
+    es_layout_unit_dir(target->layout, target->grid, unit, dir);
+    if (dir->failed || !es_failed_read(AT_FDCWD, dir->data, es_grid_task(target->grid, unit.task),
+                                       scratch, result))
+        return "unknown";
+    const char *reason = es_result_text(result, result->reason);
+    return reason[0] ? reason : "unknown";
+}
+
+static int compare_counts(const void *a, const void *b)
+{
+    const struct es_failure_reason *x = a, *y = b;
+    if (x->n_units != y->n_units)
+        return x->n_units < y->n_units ? 1 : -1;
+    return x->first_unit < y->first_unit ? -1 : x->first_unit > y->first_unit;
+}
+
+static int count(struct es_failures *failures, struct es_strtab *texts, const char *reason,
+                 uint32_t unit_id)
+{
+    uint32_t code, n_before = texts->n;
+    if (es_strtab_add(texts, reason, strlen(reason), &code) < 0)
+        return ES_ERR_NOMEM;
+    if (code == n_before) {
+        void *grown = es_mem_resize(failures->reasons, code + 1, sizeof *failures->reasons);
+        if (!grown)
+            return ES_ERR_NOMEM;
+        failures->reasons = grown;
+        char *text = es_mem_strdup(reason);
+        if (!text)
+            return ES_ERR_NOMEM;
+        failures->reasons[failures->n++] = (struct es_failure_reason){text, 0, unit_id};
+    }
+    failures->reasons[code].n_units++;
+    return 0;
+}
+
+int es_failures_read(const struct es_target *target, struct es_units *units,
+                     struct es_failures *ret_failures, struct es_err *err)
+{
+    struct es_failures failures = {0};
+    struct es_strtab texts = {0};
+    struct es_buf dir = {0}, scratch = {0};
+    struct es_result result;
+    int rc = 0;
+    es_result_init(&result);
+    for (uint32_t id = 0; rc == 0 && id < es_grid_n_units(target->grid); id++) {
+        if (es_units_columns(units).status[id] != ES_STATUS_FAILED)
+            continue;
+        const char *reason = read_reason(target, id, &dir, &scratch, &result);
+        if (count(&failures, &texts, reason, id) < 0)
+            rc = es_err_nomem(err, "reading why units failed");
+    }
+    es_strtab_clear(&texts);
+    es_buf_clear(&dir);
+    es_buf_clear(&scratch);
+    es_result_clear(&result);
+    if (rc < 0) {
+        es_failures_clear(&failures);
+        return rc;
+    }
+    if (failures.n)
+        qsort(failures.reasons, failures.n, sizeof *failures.reasons, compare_counts);
+    *ret_failures = failures;
+    return 0;
+}
+
+void es_failures_clear(struct es_failures *failures)
+{
+    for (size_t i = 0; i < failures->n; i++)
+        free(failures->reasons[i].text);
+    free(failures->reasons);
+    *failures = (struct es_failures){0};
+}

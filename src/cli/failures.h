@@ -1,0 +1,23 @@
+/* Why units failed: their failed.json files, the commonest reasons first. */
+#ifndef ES_CLI_FAILURES_H
+#define ES_CLI_FAILURES_H
+
+#include "cli/target.h"
+
+struct es_failure_reason {
+    char *text;
+    uint32_t n_units;
+    uint32_t first_unit; /* one that failed so */
+};
+
+struct es_failures {
+    struct es_failure_reason *reasons; /* [n], the commonest first */
+    size_t n;
+};
+
+/* Of all units that are failed in the table. */
+int es_failures_read(const struct es_target *target, struct es_units *units,
+                     struct es_failures *ret_failures, struct es_err *err);
+void es_failures_clear(struct es_failures *failures);
+
+#endif

@@ -1,0 +1,70 @@
+#include "cli/commands.h"
+#include "cli/opt.h"
+#include "cli/say.h"
+#include "evalsweep/version.h"
+#include "mpi/transport.h"
+
+#include <cjson/cJSON.h>
+#include <hdf5.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+    const char *name;
+    const char *operands;
+    const char *summary;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"check", "JOB", "validate the job file and print the grid", es_cmd_check},
+    {"plan", "RUN_DIR|JOB", "what is done, pending, failed; predicted wall time", es_cmd_plan},
+    {"run", "JOB", "evaluate what is pending (under srun or mpirun, or alone)", es_cmd_run},
+    {"status", "RUN_DIR|JOB", "progress by checkpoint, rate, ETA, failures", es_cmd_status},
+    {"consolidate", "RUN_DIR|JOB", "rebuild results.h5 from the markers alone",
+     es_cmd_consolidate},
+    {"export", "RUN_DIR|JOB", "long CSV of every metric on stdout", es_cmd_export},
+    {"retry", "RUN_DIR|JOB", "clear failed (or done) units, to run them again", es_cmd_retry},
+    {"simulate", "JOB", "the scheduler on a virtual clock: what a sweep will take", es_cmd_simulate},
+};
+#define N_COMMANDS (sizeof commands / sizeof commands[0])
+
+static void print_help(void)
+{
+    printf("usage: evalsweep COMMAND [OPTION]...\n\n"
+           "One MPI job evaluates every (checkpoint, layer, task) of a sweep.\n\nCommands:\n");
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        char left[64];
+        (void)snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].operands);
+        printf("  %-24s  %s\n", left, commands[i].summary);
+    }
+    printf("\n  srun --mpi=pmix evalsweep run JOB     on a Slurm cluster\n"
+           "  mpirun -n N evalsweep run JOB         anywhere\n\n"
+           "evalsweep COMMAND --help tells more; evalsweep --version the versions.\n");
+}
+
+static int print_version(void)
+{
+    unsigned major = 0, minor = 0, release = 0;
+    (void)H5get_libversion(&major, &minor, &release);
+    printf("evalsweep %s (%s, HDF5 %u.%u.%u, cJSON %s)\n", ES_VERSION, es_mpi_version(), major,
+           minor, release, cJSON_Version());
+    return ES_EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_help();
+        return ES_EXIT_OK;
+    }
+    if (strcmp(name, "--version") == 0)
+        return print_version();
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    if (name[0])
+        es_say("reading the command line: %s: no such command (see evalsweep --help)", name);
+    else
+        es_say("reading the command line: a command is missing (see evalsweep --help)");
+    return ES_EXIT_USAGE;
+}

@@ -1,0 +1,110 @@
+#include "cli/opt.h"
+
+#include "cli/say.h"
+#include "core/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print_help(const struct es_opt_spec *spec)
+{
+    printf("usage: %s\n\n%s\n\nOptions:\n", spec->synopsis, spec->summary);
+    for (size_t i = 0; i < spec->n_options; i++) {
+        const struct es_opt *opt = &spec->options[i];
+        char left[64];
+        (void)snprintf(left, sizeof left, "--%s%s%s", opt->name, opt->value_name ? "=" : "",
+                       opt->value_name ? opt->value_name : "");
+        printf("  %-26s  %s\n", left, opt->help);
+    }
+    printf("  %-26s  %s\n", "--help", "print this and exit");
+}
+
+static const struct es_opt *find(const struct es_opt_spec *spec, const char *name, size_t len)
+{
+    for (size_t i = 0; i < spec->n_options; i++)
+        if (strlen(spec->options[i].name) == len && memcmp(spec->options[i].name, name, len) == 0)
+            return &spec->options[i];
+    return NULL;
+}
+
+static bool store(const struct es_opt *opt, const char *value)
+{
+    if (opt->flag)
+        *opt->flag = true;
+    if (opt->text)
+        *opt->text = value;
+    if (!opt->list)
+        return true;
+    void *grown = es_mem_resize(opt->list->values, opt->list->n + 1, sizeof *opt->list->values);
+    if (!grown)
+        return false;
+    opt->list->values = grown;
+    opt->list->values[opt->list->n++] = value;
+    return true;
+}
+
+/* Takes the option at argv[*at], with its value; false: said what is wrong. */
+static bool take_option(const struct es_opt_spec *spec, int argc, char **argv, int *at)
+{
+    const char *name = argv[*at] + 2;
+    size_t len = strcspn(name, "=");
+    const struct es_opt *opt = strncmp(argv[*at], "--", 2) == 0 ? find(spec, name, len) : NULL;
+    if (!opt) {
+        es_say("reading the command line: %s: no such option (see --help)", argv[*at]);
+        return false;
+    }
+    const char *value = name[len] ? name + len + 1 : NULL;
+    if (!opt->value_name && value) {
+        es_say("reading the command line: --%s: takes no value", opt->name);
+        return false;
+    }
+    if (opt->value_name && !value) {
+        if (*at + 1 >= argc) {
+            es_say("reading the command line: --%s: expected %s", opt->name, opt->value_name);
+            return false;
+        }
+        value = argv[++*at];
+    }
+    if (!store(opt, value)) {
+        es_say("reading the command line: out of memory");
+        return false;
+    }
+    return true;
+}
+
+enum es_opt_result es_opt_parse(const struct es_opt_spec *spec, int argc, char **argv,
+                                const char **ret_operands)
+{
+    size_t n = 0;
+    bool options_end = false;
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i];
+        if (!options_end && strcmp(arg, "--") == 0) {
+            options_end = true;
+        } else if (!options_end && (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)) {
+            print_help(spec);
+            return ES_OPT_HELP;
+        } else if (!options_end && arg[0] == '-' && arg[1]) {
+            if (!take_option(spec, argc, argv, &i))
+                return ES_OPT_BAD;
+        } else if (n == spec->n_operands) {
+            es_say("reading the command line: %s: one operand too many (usage: %s)", arg,
+                   spec->synopsis);
+            return ES_OPT_BAD;
+        } else {
+            ret_operands[n++] = arg;
+        }
+    }
+    if (n < spec->n_operands) {
+        es_say("reading the command line: an operand is missing (usage: %s)", spec->synopsis);
+        return ES_OPT_BAD;
+    }
+    return ES_OPT_OK;
+}
+
+void es_opt_list_clear(struct es_opt_list *list)
+{
+    free(list->values);
+    *list = (struct es_opt_list){0};
+}

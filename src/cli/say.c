@@ -1,0 +1,52 @@
+#include "cli/say.h"
+
+#include "cli/opt.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Before MPI starts, only the launcher's variables tell which rank this is. */
+static bool is_first_rank(void)
+{
+    static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        const char *rank = getenv(variables[i]);
+        if (rank)
+            return strcmp(rank, "0") == 0;
+    }
+    return true;
+}
+
+void es_say(const char *format, ...)
+{
+    if (!is_first_rank())
+        return;
+    char text[2048];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fprintf(stderr, "evalsweep: %s\n", text);
+}
+
+int es_say_error(const struct es_err *err)
+{
+    char text[1100];
+    es_err_text(err, text, sizeof text);
+    es_say("%s", text);
+    switch (err->code) {
+    case ES_ERR_USAGE:
+    case ES_ERR_PARSE:
+    case ES_ERR_NOENT:
+    case ES_ERR_IO:
+    case ES_ERR_SPAWN:
+        return ES_EXIT_USAGE;
+    case ES_ERR_BUSY:
+        return ES_EXIT_BUSY;
+    default:
+        return ES_EXIT_INTERNAL;
+    }
+}

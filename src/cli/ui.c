@@ -1,0 +1,126 @@
+#include "cli/ui.h"
+
+#include "cli/say.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+bool es_ui_choose(const char *wanted, bool is_launched, bool is_quiet, struct es_ui *ret_ui)
+{
+    enum es_ui_kind kind = !is_launched && isatty(STDERR_FILENO) ? ES_UI_BAR : ES_UI_LINES;
+    if (wanted && strcmp(wanted, "bar") == 0)
+        kind = ES_UI_BAR;
+    else if (wanted && strcmp(wanted, "lines") == 0)
+        kind = ES_UI_LINES;
+    else if (wanted && strcmp(wanted, "none") == 0)
+        kind = ES_UI_NONE;
+    else if (wanted)
+        return false;
+    *ret_ui = (struct es_ui){.kind = is_quiet ? ES_UI_NONE : kind};
+    return true;
+}
+
+double es_ui_interval_s(const struct es_ui *ui)
+{
+    return ui->kind == ES_UI_BAR ? 0.25 : 60.0;
+}
+
+void es_ui_duration(double seconds, char ret_text[32])
+{
+    if (!isfinite(seconds) || seconds > 1e9) {
+        (void)snprintf(ret_text, 32, "?");
+        return;
+    }
+    long s = lround(seconds < 0 ? 0 : seconds);
+    if (s < 60)
+        (void)snprintf(ret_text, 32, "%ld s", s);
+    else if (s < 3600)
+        (void)snprintf(ret_text, 32, "%ld:%02ld", s / 60, s % 60);
+    else if (s < 86400)
+        (void)snprintf(ret_text, 32, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        (void)snprintf(ret_text, 32, "%ld d %ld:%02ld", s / 86400, s / 3600 % 24, s / 60 % 60);
+}
+
+static int terminal_width(void)
+{
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    const char *columns = getenv("COLUMNS");
+    int width = columns ? atoi(columns) : 0;
+    return width > 0 ? width : 80;
+}
+
+/* "123/396 (31 %)  12.3/s  ETA 0:21  2 failed" */
+static void figures(const struct es_run_state *state, char *ret_text, size_t size_bytes)
+{
+    char eta[32], rate[32] = "", failed[32] = "";
+    uint32_t total = state->counts.done + state->counts.pending + state->counts.failed;
+    es_ui_duration(state->counts.pending ? state->eta_s : 0, eta);
+    if (isfinite(state->rate_per_s))
+        (void)snprintf(rate, sizeof rate, state->rate_per_s < 1 ? "  %.1f/min" : "  %.1f/s",
+                       state->rate_per_s < 1 ? state->rate_per_s * 60 : state->rate_per_s);
+    if (state->counts.failed)
+        (void)snprintf(failed, sizeof failed, "  %u failed", state->counts.failed);
+    (void)snprintf(ret_text, size_bytes, "%u/%u (%.0f %%)%s  ETA %s%s", state->counts.done, total,
+                   total ? floor(100.0 * state->counts.done / total) : 100.0, rate, eta, failed);
+}
+
+static void clear_bar(struct es_ui *ui)
+{
+    if (ui->bar_is_drawn)
+        fputs("\r\033[K", stderr);
+    ui->bar_is_drawn = false;
+}
+
+static void draw_bar(struct es_ui *ui, const struct es_run_state *state, const char *text)
+{
+    uint32_t total = state->counts.done + state->counts.pending + state->counts.failed;
+    int width = terminal_width();
+    int room = width - (int)strlen(text) - 5;
+    char line[2048];
+    size_t n = 0;
+    if (room > 60)
+        room = 60;
+    n += (size_t)snprintf(line, sizeof line, "\r");
+    if (room >= 8) {
+        int filled = total ? (int)((double)room * state->counts.done / total) : room;
+        line[n++] = '[';
+        for (int i = 0; i < room; i++)
+            line[n++] = i < filled ? '#' : '.';
+        n += (size_t)snprintf(line + n, sizeof line - n, "] ");
+    }
+    (void)snprintf(line + n, sizeof line - n, "%.*s\033[K", width - 1, text);
+    fputs(line, stderr); /* one write: no flicker */
+    fflush(stderr);
+    ui->bar_is_drawn = true;
+}
+
+void es_ui_report(void *context, const struct es_run_state *state)
+{
+    struct es_ui *ui = context;
+    char text[200];
+    figures(state, text, sizeof text);
+    if (ui->kind == ES_UI_BAR) {
+        draw_bar(ui, state, text);
+        if (!state->alive) {
+            fputc('\n', stderr);
+            ui->bar_is_drawn = false;
+        }
+    } else if (ui->kind == ES_UI_LINES && state->alive) {
+        es_say("%s", text);
+    }
+}
+
+void es_ui_note(void *context, const char *text)
+{
+    struct es_ui *ui = context;
+    clear_bar(ui);
+    if (ui->kind != ES_UI_NONE)
+        es_say("%s", text);
+}

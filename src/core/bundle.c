@@ -1,0 +1,230 @@
+#include "core/sched_state.h"
+
+/* Bundles whose costs are looked at again with each measured unit: at least so many, and at first as
+ * many as it takes to have them all seen each time that the number of measurements has doubled. */
+#define REFRESH_LEAST 8
+#define REFRESH_MOST 4096
+/* A cost that changed by less does not change an order. */
+#define REFRESH_CHANGE 0.02
+/* Bundles passed over, at most, in search of one that the worker may run. */
+#define SKIP_MOST 16
+
+uint32_t es_bundle_of(const struct es_sched *sched, uint32_t unit_id)
+{
+    struct es_unit unit = es_grid_unit(sched->grid, unit_id);
+    return unit.checkpoint * sched->n_tasks + unit.task;
+}
+
+uint32_t es_bundle_group(const struct es_sched *sched, uint32_t bundle)
+{
+    if (sched->policy.by_checkpoint)
+        return bundle / sched->n_tasks;
+    if (sched->n_groups <= sched->n_checkpoints) /* whole checkpoints, as arrays split them */
+        return (uint32_t)((uint64_t)(bundle / sched->n_tasks) * sched->n_groups /
+                          sched->n_checkpoints);
+    return (uint32_t)((uint64_t)bundle * sched->n_groups / sched->n_bundles);
+}
+
+double es_bundle_unit_s(const struct es_sched *sched, uint32_t bundle, uint32_t unit_id)
+{
+    struct es_unit unit = {.checkpoint = bundle / sched->n_tasks, .task = bundle % sched->n_tasks};
+    unit.layer = unit_id / sched->n_tasks - unit.checkpoint * sched->n_layers;
+    return es_cost_score_of(sched->cost, unit);
+}
+
+double es_bundle_pass_s(const struct es_sched *sched, uint32_t bundle)
+{
+    return es_cost_pass(sched->cost, bundle / sched->n_tasks, bundle % sched->n_tasks);
+}
+
+/* The longer one of a bundle's two ends: times go up or down with the layer, if they change. */
+static uint32_t longer_end(const struct es_sched *sched, uint32_t bundle, double *ret_s)
+{
+    const struct es_unit_list *units = &sched->bundles[bundle].units;
+    double first_s = es_bundle_unit_s(sched, bundle, units->first);
+    double last_s = es_bundle_unit_s(sched, bundle, units->last);
+    *ret_s = fmax(first_s, last_s);
+    return last_s >= first_s ? units->last : units->first;
+}
+
+/* Ranked by what can't be divided: a bundle is broken by layer where that ends the job sooner, and so
+ * the longest unit of those left is what must not come late. Tasks of which nothing is known come
+ * before what is known to be of their expected length, each checkpoint beginning with another one: a
+ * long one is to be found out early. */
+static double key_of(const struct es_sched *sched, uint32_t bundle)
+{
+    if (!sched->policy.by_length)
+        return -(double)bundle;
+    double longest_s;
+    (void)longer_end(sched, bundle, &longest_s);
+    longest_s += es_bundle_pass_s(sched, bundle);
+    uint32_t task = bundle % sched->n_tasks, checkpoint = bundle / sched->n_tasks;
+    double doubt = es_cost_doubt(sched->cost, task);
+    if (doubt > 1)
+        doubt += 0.01 * ((task + checkpoint) % sched->n_tasks) / sched->n_tasks;
+    return longest_s * doubt;
+}
+
+static void rank(struct es_sched *sched, uint32_t bundle)
+{
+    struct es_group *group = &sched->groups[es_bundle_group(sched, bundle)];
+    if (sched->bundles[bundle].units.n == 0)
+        es_heap_remove(sched->bundle_nodes, &group->bundles, bundle);
+    else
+        es_heap_set(sched->bundle_nodes, &group->bundles, bundle, key_of(sched, bundle));
+}
+
+static void set_work(struct es_sched *sched, uint32_t bundle, double work_s)
+{
+    struct es_group *group = &sched->groups[es_bundle_group(sched, bundle)];
+    struct es_bundle *own = &sched->bundles[bundle];
+    double before_s = (double)own->work_s;
+    own->work_s = own->units.n == 0 ? 0 : (float)fmax(work_s, 0);
+    double change_s = (double)own->work_s - before_s;
+    group->work_s = group->n_units == 0 ? 0 : group->work_s + change_s;
+    sched->work_s = sched->n_ready == 0 ? 0 : sched->work_s + change_s;
+}
+
+void es_bundle_add(struct es_sched *sched, uint32_t unit_id)
+{
+    uint32_t bundle = es_bundle_of(sched, unit_id);
+    struct es_bundle *own = &sched->bundles[bundle];
+    double work_s = own->units.n == 0 ? es_bundle_pass_s(sched, bundle) : (double)own->work_s;
+    es_unit_list_append(&own->units, sched->units, unit_id);
+    sched->units[unit_id].state = ES_UNIT_READY;
+    sched->groups[es_bundle_group(sched, bundle)].n_units++;
+    sched->n_ready++;
+    set_work(sched, bundle, work_s + es_bundle_unit_s(sched, bundle, unit_id));
+    rank(sched, bundle);
+}
+
+bool es_bundle_unit_allowed(const struct es_sched *sched, uint32_t unit_id, uint32_t worker)
+{
+    uint32_t failed_on = sched->units[unit_id].failed_on;
+    return failed_on == ES_NONE || failed_on != worker || sched->n_workers == 1 ||
+           sched->policy.retry_anywhere;
+}
+
+static bool has_allowed(const struct es_sched *sched, uint32_t bundle, uint32_t worker)
+{
+    uint32_t id = sched->bundles[bundle].units.first;
+    while (id != ES_NONE && !es_bundle_unit_allowed(sched, id, worker))
+        id = sched->units[id].next;
+    return id != ES_NONE;
+}
+
+uint32_t es_bundle_first_for(struct es_sched *sched, uint32_t group, uint32_t worker)
+{
+    uint32_t *heap = &sched->groups[group].bundles;
+    uint32_t skipped[SKIP_MOST];
+    uint32_t n_skipped = 0;
+    while (*heap != ES_HEAP_EMPTY && n_skipped < SKIP_MOST && !has_allowed(sched, *heap, worker)) {
+        skipped[n_skipped++] = *heap;
+        es_heap_remove(sched->bundle_nodes, heap, *heap);
+    }
+    uint32_t found = n_skipped < SKIP_MOST ? *heap : ES_NONE;
+    while (n_skipped > 0) {
+        uint32_t bundle = skipped[--n_skipped];
+        es_heap_set(sched->bundle_nodes, heap, bundle, sched->bundle_nodes[bundle].key);
+    }
+    return found;
+}
+
+static void take_one(struct es_sched *sched, uint32_t bundle, uint32_t unit_id)
+{
+    es_unit_list_remove(&sched->bundles[bundle].units, sched->units, unit_id);
+    sched->groups[es_bundle_group(sched, bundle)].n_units--;
+    sched->n_ready--;
+}
+
+/* Every unit that the worker may run, in the order of the list. */
+static uint32_t take_all(struct es_sched *sched, uint32_t bundle, uint32_t worker,
+                         uint32_t *ret_units, double *ret_taken_s)
+{
+    uint32_t n = 0;
+    for (uint32_t id = sched->bundles[bundle].units.first; id != ES_NONE;) {
+        uint32_t next = sched->units[id].next;
+        if (es_bundle_unit_allowed(sched, id, worker)) {
+            *ret_taken_s += es_bundle_unit_s(sched, bundle, id);
+            take_one(sched, bundle, id);
+            ret_units[n++] = id;
+        }
+        id = next;
+    }
+    return n;
+}
+
+static uint32_t take_longest(struct es_sched *sched, uint32_t bundle, uint32_t worker,
+                             double limit_s, uint32_t n_max, uint32_t *ret_units,
+                             double *ret_taken_s)
+{
+    uint32_t n = 0;
+    while (n < n_max && sched->bundles[bundle].units.n > 0) {
+        double unit_s;
+        uint32_t id = longer_end(sched, bundle, &unit_s);
+        while (id != ES_NONE && !es_bundle_unit_allowed(sched, id, worker))
+            id = sched->units[id].next == ES_NONE ? sched->bundles[bundle].units.first
+                                                  : sched->units[id].next;
+        if (n > 0 && *ret_taken_s + unit_s > limit_s)
+            break;
+        *ret_taken_s += unit_s;
+        take_one(sched, bundle, id);
+        ret_units[n++] = id;
+        if (!has_allowed(sched, bundle, worker))
+            break;
+    }
+    return n;
+}
+
+uint32_t es_bundle_take(struct es_sched *sched, uint32_t bundle, uint32_t worker, double limit_s,
+                        uint32_t n_max, uint32_t *ret_units)
+{
+    struct es_bundle *own = &sched->bundles[bundle];
+    double work_s = (double)own->work_s, taken_s = 0;
+    uint32_t n = own->units.n <= n_max && work_s <= limit_s
+                     ? take_all(sched, bundle, worker, ret_units, &taken_s)
+                     : take_longest(sched, bundle, worker,
+                                    limit_s - es_bundle_pass_s(sched, bundle), n_max, ret_units,
+                                    &taken_s);
+    set_work(sched, bundle, work_s - taken_s);
+    rank(sched, bundle);
+    return n;
+}
+
+static void refresh(struct es_sched *sched, uint32_t bundle)
+{
+    double work_s = es_bundle_pass_s(sched, bundle);
+    uint32_t id = sched->bundles[bundle].units.first;
+    for (; id != ES_NONE; id = sched->units[id].next)
+        work_s += es_bundle_unit_s(sched, bundle, id);
+    double work_before = (double)sched->bundles[bundle].work_s;
+    double key = key_of(sched, bundle), key_before = sched->bundle_nodes[bundle].key;
+    if (fabs(work_s - work_before) > REFRESH_CHANGE * work_before ||
+        fabs(key - key_before) > REFRESH_CHANGE * fabs(key_before)) {
+        set_work(sched, bundle, work_s);
+        rank(sched, bundle);
+    }
+}
+
+void es_bundle_refresh_some(struct es_sched *sched)
+{
+    uint64_t n = ++sched->n_learned;
+    uint64_t wanted = sched->n_bundles / n;
+    uint32_t budget = wanted > REFRESH_MOST    ? REFRESH_MOST
+                      : wanted > REFRESH_LEAST ? (uint32_t)wanted
+                                               : REFRESH_LEAST;
+    if (budget > sched->n_bundles)
+        budget = sched->n_bundles;
+    uint32_t group = es_bundle_group(sched, sched->refresh_next);
+    while (budget-- > 0) {
+        uint32_t bundle = sched->refresh_next;
+        uint32_t now_in = es_bundle_group(sched, bundle);
+        if (now_in != group)
+            es_group_changed(sched, group);
+        group = now_in;
+        if (sched->bundles[bundle].units.n > 0)
+            refresh(sched, bundle);
+        sched->refresh_next = bundle + 1 < sched->n_bundles ? bundle + 1 : 0;
+    }
+    es_group_changed(sched, group);
+}

@@ -1,0 +1,376 @@
+#include "core/sched_state.h"
+
+#include "core/mem.h"
+
+#include <stdlib.h>
+
+/* Workers are alike until measured: standard deviation of the logarithm of their speeds. */
+#define SD_SPEED 0.1
+#define SD_SPEED_FLOOR 0.01
+/* A unit may differ by such a part from what was expected without a second look at the others. */
+#define SURPRISE_LEAST 0.2
+
+static const struct es_policy_traits POLICIES[] = {
+    [ES_POLICY_AFFINE] = {.by_checkpoint = true, .by_length = true, .joins = true, .recalls = true},
+    [ES_POLICY_LPT] = {.one_group = true, .by_length = true, .recalls = true},
+    [ES_POLICY_FIFO] = {.one_group = true, .recalls = true},
+    [ES_POLICY_STATIC] = {.retry_anywhere = true},
+};
+
+static uint32_t count_groups(const struct es_sched *sched)
+{
+    if (sched->policy.by_checkpoint)
+        return sched->n_checkpoints;
+    if (sched->policy.one_group || sched->config.n_static == 0)
+        return 1;
+    return sched->config.n_static < sched->n_bundles ? sched->config.n_static : sched->n_bundles;
+}
+
+static bool allocate(struct es_sched *sched)
+{
+    sched->units = es_mem_calloc(sched->n_units, sizeof *sched->units);
+    sched->bundles = es_mem_calloc(sched->n_bundles, sizeof *sched->bundles);
+    sched->bundle_nodes = es_mem_calloc(sched->n_bundles, sizeof *sched->bundle_nodes);
+    sched->groups = es_mem_calloc(sched->n_groups, sizeof *sched->groups);
+    sched->work_nodes = es_mem_calloc(sched->n_groups, sizeof *sched->work_nodes);
+    sched->longest_nodes = es_mem_calloc(sched->n_groups, sizeof *sched->longest_nodes);
+    sched->layers = es_mem_calloc(sched->n_layers, sizeof *sched->layers);
+    return sched->units && sched->bundles && sched->bundle_nodes && sched->groups &&
+           sched->work_nodes && sched->longest_nodes && sched->layers;
+}
+
+static void make_empty(struct es_sched *sched)
+{
+    for (uint32_t b = 0; b < sched->n_bundles; b++)
+        sched->bundles[b].units = ES_UNIT_LIST_EMPTY;
+    for (uint32_t g = 0; g < sched->n_groups; g++)
+        sched->groups[g] = (struct es_group){.bundles = ES_HEAP_EMPTY,
+                                             .ends = ES_HEAP_EMPTY,
+                                             .victims = ES_HEAP_EMPTY,
+                                             .idle = ES_HEAP_EMPTY};
+    for (uint32_t i = 0; i < ES_SCHED_N_DELAYED; i++)
+        sched->delayed[i] = ES_UNIT_LIST_EMPTY;
+    es_heap_init(sched->bundle_nodes, 0, sched->n_bundles);
+    es_heap_init(sched->work_nodes, 0, sched->n_groups);
+    es_heap_init(sched->longest_nodes, 0, sched->n_groups);
+    sched->untouched_work = sched->untouched_longest = ES_HEAP_EMPTY;
+    sched->touched_drain = sched->touched_longest = ES_HEAP_EMPTY;
+    sched->wake = sched->victims = sched->idle = ES_HEAP_EMPTY;
+}
+
+int es_sched_create(const struct es_grid *grid, const struct es_sched_config *config,
+                    struct es_cost *cost, struct es_sched **ret_sched, struct es_err *err)
+{
+    struct es_sched *sched = es_mem_calloc(1, sizeof *sched);
+    if (!sched)
+        return es_err_nomem(err, "scheduling");
+    sched->grid = grid;
+    sched->cost = cost;
+    sched->config = *config;
+    sched->policy = POLICIES[config->policy];
+    sched->n_checkpoints = es_grid_n_checkpoints(grid);
+    sched->n_layers = es_grid_n_layers(grid);
+    sched->n_tasks = es_grid_n_tasks(grid);
+    sched->n_units = es_grid_n_units(grid);
+    sched->n_bundles = sched->n_checkpoints * sched->n_tasks;
+    sched->n_groups = count_groups(sched);
+    sched->start_s = (double)NAN;
+    if (!allocate(sched)) {
+        es_sched_free(sched);
+        return es_err_nomem(err, "scheduling");
+    }
+    make_empty(sched);
+    *ret_sched = sched;
+    return 0;
+}
+
+void es_sched_free(struct es_sched *sched)
+{
+    if (!sched)
+        return;
+    free(sched->units);
+    free(sched->bundles);
+    free(sched->bundle_nodes);
+    free(sched->groups);
+    free(sched->work_nodes);
+    free(sched->longest_nodes);
+    free(sched->layers);
+    free(sched->workers);
+    free(sched->wake_nodes);
+    free(sched->end_nodes);
+    free(sched->member_nodes);
+    free(sched->victim_nodes);
+    free(sched);
+}
+
+/* A unit is there to be taken, and somebody idle may want it. */
+void es_sched_make_ready(struct es_sched *sched, uint32_t unit_id, double now_s)
+{
+    uint32_t failed_on = sched->units[unit_id].failed_on;
+    if (es_bundle_unit_allowed(sched, unit_id, failed_on))
+        failed_on = ES_NONE; /* as if it had not */
+    es_bundle_add(sched, unit_id);
+    uint32_t group = es_bundle_group(sched, es_bundle_of(sched, unit_id));
+    es_group_changed(sched, group);
+    es_queue_wake_one(sched, group, failed_on, now_s);
+}
+
+int es_sched_add(struct es_sched *sched, uint32_t unit_id, struct es_err *err)
+{
+    if (unit_id >= sched->n_units || sched->units[unit_id].state != ES_UNIT_ABSENT)
+        return es_err_set(err, ES_ERR_INTERNAL, "scheduling", NULL, "unit %u is there already",
+                          unit_id);
+    sched->units[unit_id].failed_on = ES_NONE;
+    es_sched_make_ready(sched, unit_id, isnan(sched->start_s) ? 0 : sched->start_s);
+    return 0;
+}
+
+int es_sched_join(struct es_sched *sched, uint32_t worker, double speed, double now_s,
+                  struct es_err *err)
+{
+    if (es_queue_add_worker(sched, worker) < 0)
+        return es_err_nomem(err, "a worker joins");
+    if (isnan(sched->start_s))
+        sched->start_s = now_s;
+    es_sched_leave(sched, worker, now_s);
+    sched->workers[worker] = (struct es_sched_worker){
+        .alive = true,
+        .speed = speed,
+        .speed_variance = SD_SPEED * SD_SPEED,
+        .queue = ES_UNIT_LIST_EMPTY,
+        .promised = ES_UNIT_LIST_EMPTY,
+        .end_s = now_s,
+        .group = sched->policy.one_group ? 0 : ES_NONE,
+        .checkpoint = ES_NONE,
+        .bundle = ES_NONE,
+        .done_checkpoint = ES_NONE,
+        .done_bundle = ES_NONE,
+        .thief = ES_NONE,
+        .victim = ES_NONE,
+    };
+    sched->n_workers++;
+    sched->total_speed += speed;
+    es_queue_changed(sched, worker, now_s);
+    return 0;
+}
+
+bool es_sched_is_held_by(const struct es_sched *sched, uint32_t worker, uint32_t unit_id)
+{
+    return worker < sched->workers_cap && unit_id < sched->n_units &&
+           sched->units[unit_id].state == ES_UNIT_HELD && sched->units[unit_id].worker == worker;
+}
+
+/* The answer to one recalled unit is in. After the last one, whoever wanted them is looked after. */
+static void answered(struct es_sched *sched, uint32_t worker, double now_s)
+{
+    struct es_sched_worker *own = &sched->workers[worker];
+    if (own->n_recalled == 0 || --own->n_recalled > 0)
+        return;
+    uint32_t thief = own->thief;
+    own->thief = ES_NONE;
+    if (thief == ES_NONE)
+        return;
+    sched->workers[thief].victim = ES_NONE;
+    es_queue_wake_at(sched, thief, now_s);
+}
+
+/* A held unit leaves its worker's queue. */
+static void drop(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s)
+{
+    bool recalled = sched->units[unit_id].recall == ES_RECALL_ASKED;
+    es_queue_remove(sched, worker, unit_id, now_s);
+    if (recalled)
+        answered(sched, worker, now_s);
+}
+
+void es_sched_leave(struct es_sched *sched, uint32_t worker, double now_s)
+{
+    if (worker >= sched->workers_cap || !sched->workers[worker].alive)
+        return;
+    struct es_sched_worker *own = &sched->workers[worker];
+    es_queue_forget(sched, worker);
+    if (own->group != ES_NONE)
+        es_group_changed(sched, own->group);
+    own->alive = false;
+    sched->n_workers--;
+    sched->total_speed = sched->n_workers == 0 ? 0 : sched->total_speed - own->speed;
+    if (own->victim != ES_NONE) /* what it awaits goes to whoever wants it */
+        sched->workers[own->victim].thief = ES_NONE;
+    while (own->queue.n > 0) {
+        uint32_t unit_id = own->queue.first;
+        drop(sched, worker, unit_id, now_s);
+        es_sched_make_ready(sched, unit_id, now_s);
+    }
+    while (own->promised.n > 0) {
+        uint32_t unit_id = own->promised.first;
+        es_unit_list_remove(&own->promised, sched->units, unit_id);
+        sched->n_promised--;
+        es_sched_make_ready(sched, unit_id, now_s);
+    }
+    if (sched->n_workers == 1 && sched->idle != ES_HEAP_EMPTY) /* may now run what failed on it */
+        es_queue_wake_at(sched, sched->idle, now_s);
+}
+
+/* Learns how fast a worker is from how a unit's time differs from what was expected of it. */
+static void learn_speed(struct es_sched *sched, uint32_t worker, uint32_t unit_id,
+                        const struct es_times *times, enum es_cost_paid paid)
+{
+    struct es_sched_worker *own = &sched->workers[worker];
+    double variance;
+    double surprise = es_cost_surprise(sched->cost, unit_id, times, paid, &variance) +
+                      log(own->speed);
+    if (isnan(surprise))
+        return;
+    variance += own->speed_variance;
+    double most = 2.5 * sqrt(variance);
+    double gain = own->speed_variance / variance;
+    bool far = fabs(surprise) > most;
+    double before = own->speed;
+    own->speed *= exp(-gain * (far ? copysign(most, surprise) : surprise));
+    own->speed_variance *= far ? 1 + gain : 1 - gain;
+    own->speed_variance = fmax(own->speed_variance, SD_SPEED_FLOOR * SD_SPEED_FLOOR);
+    sched->total_speed += own->speed - before;
+}
+
+static void learn(struct es_sched *sched, uint32_t worker, uint32_t unit_id,
+                  const struct es_times *times)
+{
+    struct es_sched_worker *own = &sched->workers[worker];
+    uint32_t bundle = es_bundle_of(sched, unit_id);
+    uint32_t checkpoint = bundle / sched->n_tasks;
+    enum es_cost_paid paid = checkpoint != own->done_checkpoint ? ES_COST_PAID_LOAD
+                             : bundle != own->done_bundle       ? ES_COST_PAID_PASS
+                                                                : ES_COST_PAID_NOTHING;
+    own->done_checkpoint = checkpoint;
+    own->done_bundle = bundle;
+    learn_speed(sched, worker, unit_id, times, paid);
+    struct es_times at_speed_1 = {.total_s = times->total_s * own->speed,
+                                  .load_s = times->load_s,
+                                  .pass_s = times->pass_s * own->speed,
+                                  .score_s = times->score_s * own->speed};
+    es_cost_observe(sched->cost, ES_COST_THIS_RUN, unit_id, &at_speed_1, paid);
+    es_bundle_refresh_some(sched);
+}
+
+void es_sched_done(struct es_sched *sched, uint32_t worker, uint32_t unit_id,
+                   const struct es_times *times, double now_s)
+{
+    if (!es_sched_is_held_by(sched, worker, unit_id))
+        return;
+    double expected_s = (double)sched->units[unit_id].u.expected_s / sched->workers[worker].speed;
+    drop(sched, worker, unit_id, now_s);
+    sched->units[unit_id].state = ES_UNIT_DONE;
+    if (!isnan(times->total_s))
+        learn(sched, worker, unit_id, times);
+    if (fabs(times->total_s - expected_s) > SURPRISE_LEAST * expected_s)
+        es_queue_reprice(sched, worker);
+    es_queue_changed(sched, worker, now_s);
+}
+
+bool es_sched_failed(struct es_sched *sched, uint32_t worker, uint32_t unit_id, bool may_retry,
+                     double now_s)
+{
+    if (!es_sched_is_held_by(sched, worker, unit_id))
+        return true;
+    struct es_unit_node *unit = &sched->units[unit_id];
+    drop(sched, worker, unit_id, now_s);
+    sched->workers[worker].done_checkpoint = ES_NONE; /* its evaluator may have died */
+    sched->workers[worker].done_bundle = ES_NONE;
+    es_queue_changed(sched, worker, now_s);
+    unit->n_failed++;
+    unit->failed_on = worker;
+    if (!may_retry || unit->n_failed >= sched->config.max_attempts) {
+        unit->state = ES_UNIT_FAILED;
+        return true;
+    }
+    uint32_t doublings = unit->n_failed < ES_SCHED_N_DELAYED ? unit->n_failed - 1u : ES_SCHED_N_DELAYED - 1;
+    unit->state = ES_UNIT_DELAYED;
+    unit->u.ready_s =
+        (float)(now_s - sched->start_s + ldexp(sched->config.retry_delay_s, (int)doublings));
+    es_unit_list_append(&sched->delayed[doublings], sched->units, unit_id);
+    sched->n_delayed++;
+    return false;
+}
+
+void es_sched_returned(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s)
+{
+    if (!es_sched_is_held_by(sched, worker, unit_id))
+        return;
+    struct es_unit_node *unit = &sched->units[unit_id];
+    uint32_t thief = unit->recall == ES_RECALL_ASKED ? sched->workers[worker].thief : ES_NONE;
+    drop(sched, worker, unit_id, now_s);
+    if (thief == ES_NONE) {
+        es_sched_make_ready(sched, unit_id, now_s);
+    } else {
+        unit->state = ES_UNIT_PROMISED;
+        es_unit_list_append(&sched->workers[thief].promised, sched->units, unit_id);
+        sched->n_promised++;
+    }
+    es_queue_changed(sched, worker, now_s);
+}
+
+void es_sched_kept(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s)
+{
+    if (!es_sched_is_held_by(sched, worker, unit_id) ||
+        sched->units[unit_id].recall != ES_RECALL_ASKED)
+        return;
+    sched->units[unit_id].recall = ES_RECALL_KEPT;
+    sched->workers[worker].queue_s += (double)sched->units[unit_id].u.expected_s;
+    answered(sched, worker, now_s);
+    es_queue_changed(sched, worker, now_s);
+}
+
+bool es_sched_finished(const struct es_sched *sched)
+{
+    return es_sched_n_pending(sched) + sched->n_held == 0;
+}
+
+uint32_t es_sched_n_pending(const struct es_sched *sched)
+{
+    return sched->n_ready + sched->n_delayed + sched->n_promised;
+}
+
+uint32_t es_sched_n_held(const struct es_sched *sched)
+{
+    return sched->n_held;
+}
+
+static const struct es_sched_worker *alive(const struct es_sched *sched, uint32_t worker)
+{
+    return worker < sched->workers_cap && sched->workers[worker].alive ? &sched->workers[worker]
+                                                                       : NULL;
+}
+
+uint32_t es_sched_n_held_by(const struct es_sched *sched, uint32_t worker)
+{
+    const struct es_sched_worker *own = alive(sched, worker);
+    return own ? own->queue.n : 0;
+}
+
+uint32_t es_sched_n_workers(const struct es_sched *sched)
+{
+    return sched->n_workers;
+}
+
+uint32_t es_sched_running(const struct es_sched *sched, uint32_t worker, double *ret_since_s)
+{
+    const struct es_sched_worker *own = alive(sched, worker);
+    if (!own || own->queue.n == 0)
+        return ES_GRID_NONE;
+    *ret_since_s = own->since_s;
+    return own->queue.first;
+}
+
+uint32_t es_sched_attempt(const struct es_sched *sched, uint32_t unit_id)
+{
+    return sched->units[unit_id].n_failed + 1u;
+}
+
+double es_sched_eta(const struct es_sched *sched, double now_s)
+{
+    double eta_s = es_sched_left_s(sched, now_s);
+    for (size_t w = 0; w < sched->workers_cap; w++) /* whoever will be last with what it holds */
+        if (sched->workers[w].alive && sched->workers[w].queue.n > 0)
+            eta_s = fmax(eta_s, sched->workers[w].end_s - now_s);
+    return eta_s;
+}

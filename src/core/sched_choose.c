@@ -1,0 +1,152 @@
+#include "core/sched_state.h"
+
+/* A point in time at which a worker could begin elsewhere: its queue is through, and what it needs is
+ * loaded. */
+static double begin_at(const struct es_sched *sched, uint32_t worker, double now_s)
+{
+    const struct es_sched_worker *own = &sched->workers[worker];
+    return own->queue.n == 0 ? now_s : fmax(own->end_s, now_s);
+}
+
+/* Whether a worker that pays load_s first begins earlier than others would. One that has been idle for
+ * as long as a load takes does not wait any longer, whatever was expected. If it is to wait,
+ * *ret_retry_s is when to ask again. */
+static bool is_worth(const struct es_sched *sched, uint32_t worker, double begins_s, double load_s,
+                     double now_s, double *ret_retry_s)
+{
+    const struct es_sched_worker *own = &sched->workers[worker];
+    if (begins_s > begin_at(sched, worker, now_s) + load_s)
+        return true;
+    if (own->queue.n > 0)
+        return false;
+    if (now_s >= own->end_s + load_s)
+        return true;
+    *ret_retry_s = fmin(*ret_retry_s, own->end_s + load_s);
+    return false;
+}
+
+/* A bundle elsewhere that would make the job end later if it were not begun now: nobody who works on
+ * its checkpoint can begin it in time. */
+static uint32_t critical(struct es_sched *sched, uint32_t worker, double now_s)
+{
+    const struct es_sched_worker *own = &sched->workers[worker];
+    double left_s = es_sched_left_s(sched, now_s);
+    double begin_s = begin_at(sched, worker, now_s);
+    double own_s = own->group == ES_NONE ? 0 : es_group_longest_s(sched, own->group);
+    uint32_t group = sched->touched_longest;
+    if (group != ES_HEAP_EMPTY && group != own->group && own_s < es_group_longest_s(sched, group)) {
+        double others_s = es_group_first_end(sched, group);
+        double load_s = es_group_load_s(sched, group);
+        if (others_s + es_group_longest_s(sched, group) > now_s + left_s &&
+            begin_s + load_s < others_s)
+            return es_bundle_first_for(sched, group, worker);
+    }
+    group = sched->untouched_longest;
+    if (group != ES_HEAP_EMPTY && group != own->group && own_s < es_group_longest_s(sched, group)) {
+        double needs_s = es_group_longest_s(sched, group) + es_group_load_s(sched, group);
+        if (begin_s + needs_s > now_s + 0.95 * left_s)
+            return es_bundle_first_for(sched, group, worker);
+    }
+    return ES_NONE;
+}
+
+/* The first group of a heap with something that the worker may run; groups with nothing for it are
+ * few, as only failed units are refused. */
+static uint32_t first_for(struct es_sched *sched, uint32_t *heap, uint32_t worker,
+                          uint32_t *ret_group)
+{
+    uint32_t skipped[16];
+    uint32_t n_skipped = 0, bundle = ES_NONE;
+    while (*heap != ES_HEAP_EMPTY && n_skipped < 16) {
+        *ret_group = *heap;
+        bundle = es_bundle_first_for(sched, *heap, worker);
+        if (bundle != ES_NONE)
+            break;
+        skipped[n_skipped++] = *heap;
+        es_heap_remove(sched->work_nodes, heap, *heap);
+    }
+    while (n_skipped > 0) {
+        uint32_t group = skipped[--n_skipped];
+        es_heap_set(sched->work_nodes, heap, group, sched->work_nodes[group].key);
+    }
+    return bundle;
+}
+
+static uint32_t pending_bundle(struct es_sched *sched, uint32_t worker, double now_s,
+                               double *ret_retry_s)
+{
+    uint32_t own_group = sched->workers[worker].group, group;
+    uint32_t bundle = ES_NONE;
+    if (sched->policy.joins)
+        bundle = critical(sched, worker, now_s);
+    if (bundle == ES_NONE && own_group != ES_NONE)
+        bundle = es_bundle_first_for(sched, own_group, worker);
+    if (bundle == ES_NONE)
+        bundle = first_for(sched, &sched->untouched_work, worker, &group);
+    if (bundle != ES_NONE || !sched->policy.joins)
+        return bundle;
+    bundle = first_for(sched, &sched->touched_drain, worker, &group);
+    if (bundle == ES_NONE)
+        return bundle;
+    bool worth = is_worth(sched, worker, es_group_drain(sched, group),
+                          es_group_load_s(sched, group), now_s, ret_retry_s);
+    return worth ? bundle : ES_NONE;
+}
+
+static bool may_take_from(const struct es_sched *sched, uint32_t worker, uint32_t victim)
+{
+    return victim != ES_HEAP_EMPTY && victim != worker &&
+           es_bundle_unit_allowed(sched, sched->workers[victim].queue.last, worker);
+}
+
+/* Whoever holds the unit that would begin last of all; of its own group first, where nothing is to be
+ * loaded. */
+static uint32_t victim(struct es_sched *sched, uint32_t worker, double now_s, double *ret_retry_s)
+{
+    uint32_t own_group = sched->workers[worker].group;
+    if (!sched->policy.recalls)
+        return ES_NONE;
+    if (own_group != ES_NONE) {
+        uint32_t member = sched->groups[own_group].victims;
+        if (may_take_from(sched, worker, member) &&
+            is_worth(sched, worker, sched->member_nodes[member].key, 0, now_s, ret_retry_s))
+            return member;
+    }
+    uint32_t other = sched->victims;
+    if (!may_take_from(sched, worker, other))
+        return ES_NONE;
+    uint32_t group = sched->workers[other].group;
+    double load_s = es_group_load_s(sched, group);
+    double begins_s = sched->victim_nodes[other].key + load_s;
+    bool worth = is_worth(sched, worker, begins_s, group == own_group ? 0 : load_s, now_s,
+                          ret_retry_s);
+    return worth ? other : ES_NONE;
+}
+
+struct es_choice es_sched_choose(struct es_sched *sched, uint32_t worker, double now_s)
+{
+    struct es_choice choice = {ES_NONE, ES_NONE, (double)INFINITY};
+    if (sched->n_ready > 0)
+        choice.bundle = pending_bundle(sched, worker, now_s, &choice.retry_s);
+    if (choice.bundle == ES_NONE)
+        choice.victim = victim(sched, worker, now_s, &choice.retry_s);
+    return choice;
+}
+
+uint32_t es_sched_choose_next(const struct es_sched *sched, uint32_t worker, double now_s)
+{
+    const struct es_sched_worker *own = &sched->workers[worker];
+    if (!sched->policy.by_checkpoint)
+        return ES_NONE;
+    double load_s = es_group_load_s(sched, own->group);
+    const struct es_group *group = &sched->groups[own->group];
+    if (group->n_units > 0 && es_group_drain(sched, own->group) > own->end_s + load_s)
+        return ES_NONE;
+    if (sched->untouched_work != ES_HEAP_EMPTY)
+        return sched->untouched_work;
+    uint32_t next = sched->touched_drain;
+    if (next == ES_HEAP_EMPTY || next == own->group)
+        return ES_NONE;
+    load_s = es_group_load_s(sched, next);
+    return es_group_drain(sched, next) > fmax(own->end_s, now_s) + load_s ? next : ES_NONE;
+}

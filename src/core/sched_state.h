@@ -1,0 +1,197 @@
+/* What the scheduler is made of. Only sched*.c and bundle.c look in here.
+ *
+ * Pending units lie in bundles, bundles in groups, and every worker belongs to a group: with the
+ * affine policy a group is a checkpoint and its members are those that have it loaded (or will, when
+ * their queue is through); `fifo` and `lpt` have one group, `static` one for each share. A policy is
+ * then no more than a row of flags (sched.c), and all of them use the same queues.
+ *
+ *     sched.c        events, and what is asked about the state
+ *     sched_act.c    ... and the loop that turns them into actions
+ *     sched_queue.c  what workers hold: when each will be through, hungry, and whom to take from
+ *     sched_group.c  how much is left of each group, and when its members will be through with it
+ *     sched_choose.c which bundle a worker gets next, or from whom it takes
+ *     bundle.c       the pending layers of one (checkpoint, task)
+ *
+ * Whatever ranks bundles, groups or workers stands in a heap whose key is a point in time or a cost
+ * that does not change while time passes.
+ */
+#ifndef ES_CORE_SCHED_STATE_H
+#define ES_CORE_SCHED_STATE_H
+
+#include "core/heap.h"
+#include "core/unitlist.h"
+#include "evalsweep/sched.h"
+
+#include <math.h>
+
+#define ES_NONE ES_GRID_NONE
+#define ES_SCHED_N_DELAYED 32
+
+/* A policy: how work is grouped and ordered, and what a worker may do beyond its group. */
+struct es_policy_traits {
+    bool by_checkpoint; /* a group is a checkpoint */
+    bool one_group;     /* everything is in one, and so is everybody */
+    bool by_length;     /* longest bundle first; else grid order */
+    bool joins;         /* may join a group that others work on */
+    bool recalls;       /* may take what another worker has not begun */
+    bool retry_anywhere; /* a failed unit may go back to the same worker at once */
+};
+
+/* The pending layers of one (checkpoint, task). */
+struct es_bundle {
+    struct es_unit_list units;
+    float work_s; /* expected: one pass and all of the units; 0 when empty */
+};
+
+struct es_group {
+    uint32_t bundles; /* heap of those that have units */
+    uint32_t n_units;
+    double work_s; /* of its bundles */
+    bool touched;  /* has busy members; which of the two pairs of heaps it stands in */
+    uint32_t n_busy;
+    double busy_speed; /* sum over its busy members */
+    double busy_end;   /* sum of speed x end */
+    uint32_t ends;     /* heap of busy members, first to be through first */
+    uint32_t victims;  /* heap of members that can be recalled from */
+    uint32_t idle;     /* heap of idle members, longest idle first */
+    double counted_load_s; /* its part of es_sched.untouched_load_s */
+};
+
+struct es_sched_worker {
+    bool alive;
+    double speed;
+    double speed_variance; /* of its logarithm */
+    struct es_unit_list queue; /* the first one runs */
+    double queue_s;            /* expected seconds of all that it holds, at speed 1 */
+    double since_s;            /* when the first one began */
+    double end_s;              /* expected end of its queue; idle: since when */
+    uint32_t group;            /* ES_NONE before its first bundle */
+    uint32_t checkpoint;       /* loaded when the queue is through */
+    uint32_t bundle;           /* passed last by then */
+    uint32_t done_checkpoint;  /* of the unit that ended last */
+    uint32_t done_bundle;
+    bool counted;         /* in its group's busy sums, as: */
+    double counted_speed;
+    double counted_end;
+    uint32_t n_recalled; /* units asked back from it and not answered */
+    uint32_t thief;      /* for whom */
+    uint32_t victim;     /* from whom it awaits units, or ES_NONE */
+    struct es_unit_list promised;
+};
+
+struct es_sched {
+    const struct es_grid *grid;
+    struct es_cost *cost;
+    struct es_sched_config config;
+    struct es_policy_traits policy;
+    uint32_t n_checkpoints, n_layers, n_tasks, n_units, n_bundles, n_groups;
+    double start_s; /* the first event; NaN before */
+
+    struct es_unit_node *units;       /* [n_units] */
+    struct es_bundle *bundles;        /* [n_bundles] checkpoint * n_tasks + task */
+    struct es_heap_node *bundle_nodes; /* [n_bundles] in their group's heap */
+    struct es_unit_list delayed[ES_SCHED_N_DELAYED]; /* by number of failures: each in order of its time */
+    uint32_t n_ready, n_delayed, n_promised, n_held;
+
+    struct es_group *groups;            /* [n_groups] */
+    struct es_heap_node *work_nodes;    /* [n_groups] in untouched_work or touched_drain */
+    struct es_heap_node *longest_nodes; /* [n_groups] in untouched_longest or touched_longest */
+    uint32_t untouched_work;    /* heap: most work first */
+    uint32_t untouched_longest; /* heap: longest unit first */
+    uint32_t touched_drain;     /* heap: last to be through first, if nobody joins */
+    uint32_t touched_longest;   /* heap: last end of the longest unit first */
+    double work_s;              /* sum over groups */
+    double untouched_load_s;    /* sum of the loads of untouched groups */
+
+    struct es_sched_worker *workers; /* [workers_cap], and each array of nodes */
+    size_t workers_cap;
+    struct es_heap_node *wake_nodes;   /* in `wake` */
+    struct es_heap_node *end_nodes;    /* in their group's ends, or idle */
+    struct es_heap_node *member_nodes; /* in their group's victims; idle workers: in `idle` */
+    struct es_heap_node *victim_nodes; /* in `victims` */
+    uint32_t wake;    /* heap: first to be looked after first */
+    uint32_t victims; /* heap: of whom a unit not begun would begin last */
+    uint32_t idle;    /* heap: longest idle first */
+    uint32_t n_workers;
+    double total_speed;
+    double busy_speed; /* sums over all busy workers, as in es_group */
+    double busy_end;
+
+    uint32_t refresh_next; /* the bundle whose costs are looked at again next */
+    uint64_t n_learned;
+    uint32_t *layers; /* [n_layers] of the last action */
+};
+
+/* bundle.c */
+uint32_t es_bundle_of(const struct es_sched *sched, uint32_t unit_id);
+uint32_t es_bundle_group(const struct es_sched *sched, uint32_t bundle);
+double es_bundle_unit_s(const struct es_sched *sched, uint32_t bundle, uint32_t unit_id);
+double es_bundle_pass_s(const struct es_sched *sched, uint32_t bundle);
+/* A unit becomes READY. */
+void es_bundle_add(struct es_sched *sched, uint32_t unit_id);
+/* The first bundle of a group with a unit that this worker may run, or ES_NONE. */
+uint32_t es_bundle_first_for(struct es_sched *sched, uint32_t group, uint32_t worker);
+/* Whether this worker may run the unit now: it did not fail there last, or nobody else is there. */
+bool es_bundle_unit_allowed(const struct es_sched *sched, uint32_t unit_id, uint32_t worker);
+/* Takes units for a worker out of a bundle into ret_units: all of them if that is within limit_s
+ * and n_max, else the longest of them, one at least. Returns how many. */
+uint32_t es_bundle_take(struct es_sched *sched, uint32_t bundle, uint32_t worker, double limit_s,
+                        uint32_t n_max, uint32_t *ret_units);
+/* Looks at the costs of a few bundles again, so that all follow what was learned. */
+void es_bundle_refresh_some(struct es_sched *sched);
+
+/* sched_group.c */
+/* The group's work, members or their ends have changed: ranks it anew. */
+void es_group_changed(struct es_sched *sched, uint32_t group);
+/* What a worker has to load to work in a group. */
+double es_group_load_s(const struct es_sched *sched, uint32_t group);
+/* The longest unit (with its pass) that is pending in the group. */
+double es_group_longest_s(const struct es_sched *sched, uint32_t group);
+/* When its members would be through with all of it. */
+double es_group_drain(const struct es_sched *sched, uint32_t group);
+/* When the first of its busy members will be free. */
+double es_group_first_end(const struct es_sched *sched, uint32_t group);
+/* Expected seconds until everything is done, were it perfectly shared out from now on. */
+double es_sched_left_s(const struct es_sched *sched, double now_s);
+
+/* sched_queue.c */
+int es_queue_add_worker(struct es_sched *sched, uint32_t worker);
+/* The queue or what it costs has changed: ranks the worker anew, as busy, idle, hungry and victim. */
+void es_queue_changed(struct es_sched *sched, uint32_t worker, double now_s);
+void es_queue_set_group(struct es_sched *sched, uint32_t worker, uint32_t group);
+/* The unit becomes HELD, last in the queue, with what it is expected to cost there. */
+void es_queue_append(struct es_sched *sched, uint32_t worker, uint32_t unit_id);
+void es_queue_remove(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s);
+/* What the units held are expected to take is looked at again, for the first few of them. */
+void es_queue_reprice(struct es_sched *sched, uint32_t worker);
+/* The most that a worker may still hold, in seconds, when it gets more. */
+double es_queue_wanted_most_s(const struct es_sched *sched);
+/* Holds less than it should at this time. */
+bool es_queue_is_hungry(const struct es_sched *sched, uint32_t worker, double now_s);
+/* The running unit takes longer than expected. */
+bool es_queue_is_overdue(const struct es_sched *sched, uint32_t worker, double now_s);
+/* Removes a worker from every heap. */
+void es_queue_forget(struct es_sched *sched, uint32_t worker);
+/* An idle worker may find something in this group now: has one looked after. Not `except`. */
+void es_queue_wake_one(struct es_sched *sched, uint32_t group, uint32_t except, double now_s);
+void es_queue_wake_at(struct es_sched *sched, uint32_t worker, double at_s);
+/* Not before something happens to it; `if_due`: unless it is to be looked after later. */
+void es_queue_sleep(struct es_sched *sched, uint32_t worker);
+void es_queue_sleep_if_due(struct es_sched *sched, uint32_t worker, double now_s);
+/* The last unit that can be recalled from a worker, or ES_NONE. */
+uint32_t es_queue_recallable(const struct es_sched *sched, uint32_t worker);
+
+/* sched.c */
+void es_sched_make_ready(struct es_sched *sched, uint32_t unit_id, double now_s);
+
+/* sched_choose.c */
+struct es_choice {
+    uint32_t bundle; /* to be taken from, or ES_NONE */
+    uint32_t victim; /* to be recalled from, or ES_NONE */
+    double retry_s;  /* neither: when to look again; INFINITY: when something happens */
+};
+struct es_choice es_sched_choose(struct es_sched *sched, uint32_t worker, double now_s);
+/* The checkpoint that a worker is likely to need after its own, or ES_NONE. */
+uint32_t es_sched_choose_next(const struct es_sched *sched, uint32_t worker, double now_s);
+
+#endif

@@ -1,0 +1,36 @@
+/* What the evaluators of this process leave with the guard (es_guard_start, exec/evaluator.h), so
+ * that it can clean up after a process that was killed: a page shared with it, hence at no cost a
+ * unit and without a write that could block.
+ *
+ *     struct es_guard_cell *cell = es_guard_take();     // NULL when no guard was started: fine
+ *     ... the spawned child stores its group before it runs the command ...
+ *     es_guard_withdraw(cell);                          // before the child is reaped
+ *     es_guard_release(cell);
+ *
+ * Threads: one thread takes and releases.
+ */
+#ifndef ES_EXEC_GUARD_H
+#define ES_EXEC_GUARD_H
+
+#include <stdatomic.h>
+
+#define ES_GUARD_PATH_SIZE 504
+
+struct es_guard_cell {
+    atomic_int taken;
+    atomic_int group;              /* process group to kill; 0: none */
+    char fifo[ES_GUARD_PATH_SIZE]; /* to remove, and the folder that holds it; "": none */
+};
+
+/* A free cell; NULL without a guard or with all of them taken. */
+struct es_guard_cell *es_guard_take(void);
+
+/* Remembers a FIFO in a folder of its own. cell may be NULL; a path too long is not remembered. */
+void es_guard_set_fifo(struct es_guard_cell *cell, const char *path);
+
+/* The group is about to be reaped, so that its number may come to mean somebody else. */
+void es_guard_withdraw(struct es_guard_cell *cell);
+
+void es_guard_release(struct es_guard_cell *cell);
+
+#endif

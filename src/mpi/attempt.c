@@ -1,0 +1,302 @@
+#include "mpi/attempt.h"
+
+#include "run/marker.h"
+#include "sys/atomicfile.h"
+#include "sys/clock.h"
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void es_attempt_init(struct es_attempt *attempt)
+{
+    attempt->dir_fd = -1;
+    attempt->loaded_checkpoint = ES_GRID_NONE;
+    es_result_init(&attempt->result);
+}
+
+void es_attempt_clear(struct es_attempt *attempt)
+{
+    es_fd_close(&attempt->dir_fd);
+    es_result_clear(&attempt->result);
+    es_buf_clear(&attempt->dir);
+    es_buf_clear(&attempt->absolute_dir);
+    es_buf_clear(&attempt->scratch);
+}
+
+static bool writes_markers(const struct es_attempt *attempt)
+{
+    return attempt->evaluator || attempt->job->evaluator.null_markers;
+}
+
+static const char *task_name(const struct es_attempt *attempt)
+{
+    return es_grid_task(attempt->job->grid, attempt->unit.task);
+}
+
+/* A valid marker in the unit's folder: its scores into result, its identity into the entry. */
+static bool marker_is_there(struct es_attempt *attempt, struct es_result *result)
+{
+    return es_marker_read(attempt->run_dir_fd, attempt->dir.data, task_name(attempt),
+                          attempt->not_before_ns, &attempt->scratch, result,
+                          &attempt->entry.marker) == ES_MARKER_VALID;
+}
+
+static void set_reason(struct es_result *result, const char *text)
+{
+    result->reason = es_result_keep(result, text, strlen(text));
+}
+
+/* Who ran it, when and for how long: what the worker knows better than the evaluator. */
+static void stamp(struct es_attempt *attempt, int64_t ended_ns)
+{
+    struct es_result *result = &attempt->result;
+    double elapsed_s = (double)(ended_ns - attempt->begun_ns) * 1e-9;
+    result->finished_s = es_clock_wall_s();
+    result->started_s = result->finished_s - elapsed_s;
+    result->evaluation_time_s = elapsed_s;
+    result->attempt = (int32_t)attempt->number;
+    result->rank = (int32_t)attempt->rank;
+    result->host = es_result_keep(result, attempt->host, strlen(attempt->host));
+    result->device = es_result_keep(result, attempt->device, strlen(attempt->device));
+    attempt->entry.total_s = elapsed_s;
+}
+
+static void end(struct es_attempt *attempt, enum es_result_kind kind)
+{
+    attempt->is_running = false;
+    attempt->entry.kind = kind;
+    es_fd_close(&attempt->dir_fd);
+}
+
+/* Writes done.json or failed.json. */
+static int write_marker(struct es_attempt *attempt, const char *name, const char *exit_text,
+                        const char *log_tail, size_t log_tail_n, struct es_err *err)
+{
+    es_marker_text(attempt->job->grid, attempt->unit, &attempt->result, attempt->versions_json,
+                   exit_text, log_tail, log_tail_n, &attempt->scratch);
+    if (attempt->scratch.failed)
+        return es_err_nomem(err, "writing a marker");
+    return es_atomic_write(attempt->dir_fd, name, attempt->scratch.data, attempt->scratch.len,
+                           attempt->job->run.fsync, &attempt->entry.marker, err);
+}
+
+static bool is_last_try(const struct es_attempt *attempt)
+{
+    return attempt->number > attempt->job->evaluator.retries || !attempt->entry.may_retry;
+}
+
+/* The unit failed. A reason is kept; after the last try it stands in failed.json too. */
+static void fail(struct es_attempt *attempt, const char *reason, const struct es_outcome *outcome)
+{
+    stamp(attempt, es_clock_mono_ns());
+    set_reason(&attempt->result, reason);
+    if (is_last_try(attempt) && attempt->dir_fd >= 0)
+        (void)write_marker(attempt, ES_FAILED_NAME, outcome ? outcome->exit_text : "",
+                           outcome && outcome->log_tail ? outcome->log_tail : "",
+                           outcome ? outcome->log_tail_n : 0, NULL);
+    memset(&attempt->entry.marker, 0, sizeof attempt->entry.marker);
+    end(attempt, ES_RESULT_FAILED);
+}
+
+static void fail_with(struct es_attempt *attempt, const struct es_err *err)
+{
+    char text[1024];
+    es_err_text(err, text, sizeof text);
+    fail(attempt, text, NULL);
+}
+
+static int open_folder(struct es_attempt *attempt, struct es_err *err)
+{
+    const char *dir = attempt->dir.data;
+    if (es_mkdir_all_at(attempt->run_dir_fd, dir) < 0)
+        return es_err_sys(err, errno, "making the output folder", dir);
+    attempt->dir_fd = openat(attempt->run_dir_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return attempt->dir_fd < 0 ? es_err_sys(err, errno, "opening the output folder", dir) : 0;
+}
+
+static int hand_over(struct es_attempt *attempt, const struct es_backlog_bundle *bundle,
+                     struct es_err *err)
+{
+    const struct es_grid *grid = attempt->job->grid;
+    es_buf_reset(&attempt->absolute_dir);
+    es_buf_printf(&attempt->absolute_dir, "%s/%s", attempt->run_dir, attempt->dir.data);
+    if (attempt->absolute_dir.failed)
+        return es_err_nomem(err, "handing a unit to the evaluator");
+    struct es_evaluator_request request = {
+        .unit_id = attempt->entry.unit_id,
+        .checkpoint = es_grid_checkpoint(grid, attempt->unit.checkpoint),
+        .layer = es_grid_layer(grid, attempt->unit.layer),
+        .task = task_name(attempt),
+        .output_dir = attempt->absolute_dir.data,
+        .output_dir_fd = attempt->dir_fd,
+        .attempt = attempt->number,
+        .bundle = bundle->layer_numbers,
+        .n_bundle = bundle->head.n_layers,
+        .next_checkpoint = bundle->head.next_checkpoint == ES_GRID_NONE
+                               ? NULL
+                               : es_grid_checkpoint(grid, bundle->head.next_checkpoint),
+    };
+    return es_evaluator_begin(attempt->evaluator, &request, err);
+}
+
+void es_attempt_begin(struct es_attempt *attempt, struct es_unit unit, uint32_t number,
+                      const struct es_backlog_bundle *bundle)
+{
+    struct es_err err = {0};
+    attempt->unit = unit;
+    attempt->number = number;
+    attempt->begun_ns = es_clock_mono_ns();
+    attempt->is_running = true;
+    attempt->entry = (struct es_result_entry){
+        .unit_id = es_grid_id(attempt->job->grid, unit),
+        .may_retry = true,
+        .first_after_load = attempt->loaded_checkpoint != unit.checkpoint,
+        .total_s = (double)NAN,
+    };
+    attempt->loaded_checkpoint = unit.checkpoint;
+    es_result_reset(&attempt->result);
+    if (writes_markers(attempt)) {
+        es_buf_reset(&attempt->dir);
+        es_layout_unit_dir(attempt->layout, attempt->job->grid, unit, &attempt->dir);
+        if (attempt->dir.failed) {
+            es_err_nomem(&err, "naming the output folder");
+            fail_with(attempt, &err);
+            return;
+        }
+        if (marker_is_there(attempt, &attempt->result)) {
+            end(attempt, ES_RESULT_FOUND);
+            return;
+        }
+        es_result_reset(&attempt->result);
+        if (open_folder(attempt, &err) < 0) {
+            fail_with(attempt, &err);
+            return;
+        }
+    }
+    if (!attempt->evaluator) {
+        double seconds = attempt->job->evaluator.null_seconds;
+        attempt->null_until_ns = attempt->begun_ns + (int64_t)(seconds * 1e9);
+    } else if (hand_over(attempt, bundle, &err) < 0) {
+        attempt->loaded_checkpoint = ES_GRID_NONE;
+        fail_with(attempt, &err);
+    }
+}
+
+/* The scores are in result: makes sure that the marker is on disk. An evaluator's own is kept. */
+static void succeed(struct es_attempt *attempt, int64_t ended_ns)
+{
+    struct es_err err = {0};
+    struct es_result own;
+    es_result_init(&own);
+    stamp(attempt, ended_ns);
+    bool is_there = attempt->evaluator && marker_is_there(attempt, &own);
+    if (is_there && isnan(attempt->result.main_score) && attempt->result.n_metrics == 0 &&
+        (!isnan(own.main_score) || own.n_metrics)) {
+        struct es_result mine = attempt->result;
+        attempt->result = own;
+        own = mine;
+        stamp(attempt, ended_ns);
+    }
+    es_result_clear(&own);
+    if (attempt->result.failed) {
+        es_err_nomem(&err, "keeping the scores");
+        fail_with(attempt, &err);
+        return;
+    }
+    if (!is_there && writes_markers(attempt) &&
+        write_marker(attempt, ES_MARKER_NAME, "", NULL, 0, &err) < 0) {
+        fail_with(attempt, &err);
+        return;
+    }
+    if (attempt->dir_fd >= 0)
+        (void)unlinkat(attempt->dir_fd, ES_FAILED_NAME, 0); /* of an earlier try or run */
+    end(attempt, ES_RESULT_DONE);
+}
+
+/* No result came. Still, a valid marker says done, whatever the evaluator's end. */
+static void end_without_result(struct es_attempt *attempt, const struct es_outcome *outcome,
+                               const char *reason)
+{
+    es_result_reset(&attempt->result);
+    if (attempt->evaluator && marker_is_there(attempt, &attempt->result)) {
+        attempt->entry.total_s = (double)NAN;
+        end(attempt, ES_RESULT_DONE);
+    } else if (attempt->was_interrupted || outcome->kind == ES_OUTCOME_STOPPED) {
+        end(attempt, ES_RESULT_RETURNED);
+    } else {
+        fail(attempt, reason, outcome);
+    }
+}
+
+static void take_reply(struct es_attempt *attempt, const struct es_outcome *outcome)
+{
+    struct es_err err = {0};
+    struct es_reply reply = {0};
+    char text[1024];
+    if (es_reply_parse(outcome->reply, outcome->reply_n, &reply, &attempt->result, &err) < 0) {
+        es_err_text(&err, text, sizeof text);
+        end_without_result(attempt, outcome, text);
+    } else if (reply.unit != (int64_t)attempt->entry.unit_id) {
+        (void)snprintf(text, sizeof text, "the reply is for unit %lld, not for %u",
+                       (long long)reply.unit, attempt->entry.unit_id);
+        end_without_result(attempt, outcome, text);
+    } else if (!reply.ok) {
+        (void)snprintf(text, sizeof text, "%s", es_result_text(&attempt->result, reply.error));
+        attempt->entry.may_retry = reply.may_retry;
+        end_without_result(attempt, outcome, text);
+    } else if (attempt->job->evaluator.require_score && isnan(attempt->result.main_score)) {
+        end_without_result(attempt, outcome, "the evaluator gave no main_score");
+    } else {
+        succeed(attempt, outcome->ended_ns);
+    }
+}
+
+/* A one-shot evaluator ended well: its scores are in files, its own marker's among them. */
+static void take_files(struct es_attempt *attempt, const struct es_outcome *outcome)
+{
+    es_result_reset(&attempt->result);
+    bool found = es_result_find(attempt->run_dir_fd, attempt->dir.data, task_name(attempt),
+                                &attempt->scratch, &attempt->result);
+    if (!found && attempt->job->evaluator.require_score)
+        end_without_result(attempt, outcome, "there is neither result.json nor an MTEB result file");
+    else
+        succeed(attempt, outcome->ended_ns);
+}
+
+static void take_outcome(struct es_attempt *attempt, const struct es_outcome *outcome)
+{
+    attempt->begun_ns = outcome->begun_ns;
+    if (outcome->kind == ES_OUTCOME_REPLY) {
+        take_reply(attempt, outcome);
+    } else if (outcome->kind == ES_OUTCOME_EXIT_OK) {
+        take_files(attempt, outcome);
+    } else {
+        attempt->loaded_checkpoint = ES_GRID_NONE; /* the process is gone, and what it had loaded */
+        end_without_result(attempt, outcome, outcome->exit_text);
+    }
+}
+
+void es_attempt_step(struct es_attempt *attempt, int64_t now_ns)
+{
+    if (!attempt->is_running)
+        return;
+    if (!attempt->evaluator) {
+        if (attempt->was_interrupted && now_ns < attempt->null_until_ns) {
+            end(attempt, ES_RESULT_RETURNED);
+        } else if (now_ns >= attempt->null_until_ns) {
+            attempt->result.main_score = 0;
+            succeed(attempt, now_ns);
+        }
+        return;
+    }
+    const struct es_outcome *outcome = es_evaluator_outcome(attempt->evaluator);
+    if (outcome->kind == ES_OUTCOME_NONE)
+        return;
+    take_outcome(attempt, outcome);
+    es_evaluator_take(attempt->evaluator);
+}

@@ -1,0 +1,180 @@
+#include "mpi/bridge.h"
+
+#include "core/mem.h"
+#include "mpi/worker.h"
+#include "sys/clock.h"
+#include "sys/signal.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Endpoints of the hub between the two threads. */
+enum { MAIN_THREAD = 0, WORKER_THREAD = 1 };
+
+struct es_bridge {
+    struct es_transport base; /* rank 0's joined transport */
+    struct es_transport *mpi; /* NULL without MPI */
+    struct es_local_hub *hub;
+    struct es_transport *local; /* the main thread's endpoint */
+    char host[ES_WIRE_TEXT_SIZE];
+    struct es_worker_args worker_args;
+    pthread_t worker_thread;
+    bool has_quit; /* the worker was told to quit */
+};
+
+static void *worker_main(void *arg)
+{
+    es_worker_run(arg);
+    return NULL;
+}
+
+static int to_worker(struct es_bridge *bridge, struct es_message *message)
+{
+    bridge->has_quit |= es_message_type(message) == ES_MESSAGE_QUIT;
+    return es_transport_send(bridge->local, WORKER_THREAD, message);
+}
+
+static int joined_send(struct es_transport *transport, uint32_t dest, struct es_message *message)
+{
+    struct es_bridge *bridge = (struct es_bridge *)transport;
+    return dest == transport->rank ? to_worker(bridge, message)
+                                   : es_transport_send(bridge->mpi, dest, message);
+}
+
+static bool joined_receive(struct es_transport *transport, uint32_t *ret_source,
+                           struct es_message *ret_message)
+{
+    struct es_bridge *bridge = (struct es_bridge *)transport;
+    if (es_transport_receive(bridge->local, ret_source, ret_message)) {
+        *ret_source = transport->rank;
+        return true;
+    }
+    return bridge->mpi && es_transport_receive(bridge->mpi, ret_source, ret_message);
+}
+
+static bool joined_flushed(struct es_transport *transport)
+{
+    struct es_bridge *bridge = (struct es_bridge *)transport;
+    return !bridge->mpi || es_transport_flushed(bridge->mpi);
+}
+
+static int joined_fd(const struct es_transport *transport)
+{
+    return es_transport_fd(((const struct es_bridge *)transport)->local);
+}
+
+static int64_t joined_interval_ns(const struct es_transport *transport)
+{
+    const struct es_bridge *bridge = (const struct es_bridge *)transport;
+    return bridge->mpi && bridge->mpi->size > 1 ? es_transport_interval_ns(bridge->mpi) : INT64_MAX;
+}
+
+static const struct es_transport_ops joined_ops = {
+    .send = joined_send,
+    .receive = joined_receive,
+    .flushed = joined_flushed,
+    .fd = joined_fd,
+    .interval_ns = joined_interval_ns,
+};
+
+int es_bridge_create(struct es_transport *mpi, struct es_bridge **ret_bridge, struct es_err *err)
+{
+    struct es_bridge *bridge = es_mem_calloc(1, sizeof *bridge);
+    if (!bridge)
+        return es_err_nomem(err, "starting the worker");
+    bridge->mpi = mpi;
+    bridge->base = (struct es_transport){
+        .ops = &joined_ops, .rank = mpi ? mpi->rank : 0, .size = mpi ? mpi->size : 1};
+    int rc = es_local_hub_create(2, &bridge->hub, err);
+    if (rc == 0) {
+        bridge->local = es_local_hub_endpoint(bridge->hub, MAIN_THREAD);
+        (void)gethostname(bridge->host, sizeof bridge->host - 1);
+        bridge->worker_args = (struct es_worker_args){
+            .transport = es_local_hub_endpoint(bridge->hub, WORKER_THREAD),
+            .coordinator = MAIN_THREAD,
+            .rank = bridge->base.rank,
+            .host = bridge->host,
+        };
+        int failed =
+            pthread_create(&bridge->worker_thread, NULL, worker_main, &bridge->worker_args);
+        if (failed)
+            rc = es_err_sys(err, failed, "starting the worker", NULL);
+    }
+    if (rc < 0) {
+        es_local_hub_free(bridge->hub);
+        free(bridge);
+        return rc;
+    }
+    *ret_bridge = bridge;
+    return 0;
+}
+
+void es_bridge_free(struct es_bridge *bridge)
+{
+    if (!bridge)
+        return;
+    if (!bridge->has_quit) {
+        struct es_buf buf = {0};
+        struct es_message message;
+        es_plain_encode(ES_MESSAGE_QUIT, &buf);
+        if (es_message_take(&buf, &message) == 0)
+            (void)to_worker(bridge, &message);
+    }
+    (void)pthread_join(bridge->worker_thread, NULL);
+    es_local_hub_free(bridge->hub);
+    free(bridge);
+}
+
+struct es_transport *es_bridge_transport(struct es_bridge *bridge)
+{
+    return &bridge->base;
+}
+
+int es_bridge_greet(struct es_bridge *bridge, const struct es_hello *hello)
+{
+    struct es_buf buf = {0};
+    es_hello_encode(hello, &buf);
+    return bridge->base.rank == 0 ? es_transport_send_buf(bridge->local, MAIN_THREAD, &buf)
+                                  : es_transport_send_buf(bridge->mpi, 0, &buf);
+}
+
+static void wait_for_events(struct es_bridge *bridge, int signal_fd)
+{
+    struct pollfd fds[2] = {
+        {.fd = es_transport_fd(bridge->local), .events = POLLIN},
+        {.fd = signal_fd, .events = POLLIN},
+    };
+    int64_t wait_ns = es_transport_interval_ns(bridge->mpi);
+    struct timespec timeout = {wait_ns / ES_NS_PER_S, wait_ns % ES_NS_PER_S};
+    (void)ppoll(fds, 2, &timeout, NULL);
+    while (signal_fd >= 0 && es_signal_take(signal_fd) > 0)
+        ;
+}
+
+uint8_t es_bridge_run(struct es_bridge *bridge, int signal_fd)
+{
+    for (;;) {
+        uint32_t source;
+        struct es_message message;
+        bool moved = false;
+        while (es_transport_receive(bridge->local, &source, &message)) {
+            (void)es_transport_send(bridge->mpi, 0, &message);
+            moved = true;
+        }
+        while (es_transport_receive(bridge->mpi, &source, &message)) {
+            uint8_t exit_code;
+            moved = true;
+            if (es_message_type(&message) == ES_MESSAGE_EXIT &&
+                es_exit_decode(&message, &exit_code) == 0) {
+                es_message_clear(&message);
+                return exit_code;
+            }
+            (void)to_worker(bridge, &message);
+        }
+        if (!moved)
+            wait_for_events(bridge, signal_fd);
+    }
+}

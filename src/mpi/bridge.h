@@ -1,0 +1,30 @@
+/* What every rank's main thread does with messages, beside its worker's thread.
+ *
+ * Rank 0: es_bridge_join makes one transport of MPI and the worker beside it, for the coordinator.
+ * Other ranks: es_bridge_run carries messages between MPI and the worker until EXIT comes.
+ * Both start the worker's thread.
+ */
+#ifndef ES_MPI_BRIDGE_H
+#define ES_MPI_BRIDGE_H
+
+#include "mpi/transport.h"
+
+struct es_bridge;
+
+/* Starts the worker's thread of this rank. `mpi` is borrowed, and NULL without MPI (rank 0 of 1). */
+int es_bridge_create(struct es_transport *mpi, struct es_bridge **ret_bridge, struct es_err *err);
+
+/* Ends the worker (QUIT, unless it had one) and joins its thread. NULL is fine. */
+void es_bridge_free(struct es_bridge *bridge);
+
+/* Rank 0: ranks as MPI has them, this one's worker being rank 0. Borrowed. */
+struct es_transport *es_bridge_transport(struct es_bridge *bridge);
+
+/* Sends HELLO for this rank: to rank 0 over MPI, or (on rank 0) to itself. */
+int es_bridge_greet(struct es_bridge *bridge, const struct es_hello *hello);
+
+/* Other ranks: until EXIT comes; its exit code. signal_fd (es_signal_open_drain, or -1) is drained:
+ * rank 0 decides what a signal to the job means. */
+uint8_t es_bridge_run(struct es_bridge *bridge, int signal_fd);
+
+#endif

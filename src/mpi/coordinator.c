@@ -1,0 +1,550 @@
+#include "mpi/coordinator.h"
+
+#include "core/mem.h"
+#include "evalsweep/sched.h"
+#include "mpi/ratemeter.h"
+#include "mpi/roster.h"
+#include "sys/clock.h"
+#include "sys/signal.h"
+
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define RETRY_DELAY_S 1.0
+/* An ASSIGN message is sent at this size, and anyway when there is nothing more to assign. */
+#define ASSIGN_BYTES 65536
+/* What a worker gets beyond its grace to answer QUIT, before the job ends without it. */
+#define BYE_TIMEOUT_S 30.0
+
+struct coordinator {
+    const struct es_coordinator_config *config;
+    const struct es_grid *grid;
+    struct es_sched *sched;
+    struct es_buf job_text;
+    struct es_roster roster;
+    struct es_buf *assign; /* [n_ranks] an ASSIGN message in the making for each */
+    struct es_wire_layer *layers; /* [n_layers of the grid] scratch */
+    struct es_buf message;        /* scratch */
+    struct es_result result;      /* scratch */
+    struct es_ratemeter rate;
+    struct es_worker_state *worker_states; /* [n_ranks] scratch */
+    struct es_run_state state;
+    double started_s;
+    double report_due_s;
+    double status_due_s;
+    bool has_results; /* some unit was begun: from now on the run goes on without a worker */
+    bool is_draining;
+    double quit_by_s; /* once QUIT was sent: when to go on without the answers */
+    enum es_ending ending;
+    struct es_err fault; /* what made the run impossible; code 0: nothing */
+};
+
+static double now(void)
+{
+    return es_clock_mono_s();
+}
+
+static void note(struct coordinator *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void note(struct coordinator *c, const char *format, ...)
+{
+    char text[1200];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    c->config->note(c->config->context, text);
+}
+
+static void send(struct coordinator *c, uint32_t rank, struct es_buf *buf)
+{
+    if (es_transport_send_buf(c->config->transport, rank, buf) < 0 && !c->fault.code)
+        es_err_nomem(&c->fault, "sending a message");
+}
+
+/* --- Ranks: greeting, configuring, losing them --- */
+
+static void send_config(struct coordinator *c, uint32_t rank)
+{
+    struct es_rank *to = &c->roster.ranks[rank];
+    struct es_config config = {
+        .works = to->works,
+        .job_text = c->job_text.data,
+        .job_text_n = c->job_text.len,
+        .run_dir = c->config->run_dir,
+        .versions_json = c->config->versions_json,
+        .device_variable = to->binding.variable,
+        .device_visible = to->binding.visible,
+        .n_threads = es_roster_n_threads(&c->roster, rank),
+        .not_before_ns = c->config->not_before_ns,
+    };
+    es_config_encode(&config, &c->message);
+    send(c, rank, &c->message);
+    to->state = ES_RANK_CONFIGURED;
+}
+
+static void handle_hello(struct coordinator *c, uint32_t source, const struct es_message *message)
+{
+    if (es_roster_greet(&c->roster, source, message, &c->fault) < 0) {
+        c->ending = ES_ENDING_CANNOT_START;
+        return;
+    }
+    if (c->roster.n_expected > 0)
+        return;
+    if (es_roster_bind(&c->roster, c->config->job, &c->fault) < 0) {
+        c->ending = ES_ENDING_CANNOT_START;
+        return;
+    }
+    for (uint32_t r = 0; r < c->roster.n_ranks; r++)
+        if (c->roster.ranks[r].works)
+            send_config(c, r);
+}
+
+static void lose_worker(struct coordinator *c, uint32_t rank, const char *why)
+{
+    struct es_rank *from = &c->roster.ranks[rank];
+    note(c, "worker %u on %s is out: %s", rank, from->hello.host, why);
+    if (from->state == ES_RANK_READY)
+        es_sched_leave(c->sched, rank, now());
+    from->state = ES_RANK_BROKEN;
+    from->is_out = true;
+    es_buf_reset(&c->assign[rank]);
+    if (!c->has_results && !c->fault.code) {
+        es_err_set(&c->fault, ES_ERR_SPAWN, NULL, NULL, "%s", why);
+        c->ending = ES_ENDING_CANNOT_START;
+    } else if (es_roster_count(&c->roster, ES_RANK_CONFIGURED) +
+                   es_roster_count(&c->roster, ES_RANK_READY) ==
+               0) {
+        c->ending = ES_ENDING_NO_WORKER;
+    }
+}
+
+static void handle_ready(struct coordinator *c, uint32_t source, const struct es_message *message)
+{
+    struct es_rank *from = &c->roster.ranks[source];
+    struct es_ready ready;
+    char text[600];
+    if (es_ready_decode(message, &ready) < 0) {
+        lose_worker(c, source, "it sent a malformed message");
+    } else if (ready.why[0]) {
+        lose_worker(c, source, ready.why);
+    } else if (from->state == ES_RANK_CONFIGURED) {
+        (void)snprintf(from->device, sizeof from->device, "%s", ready.note);
+        from->state = ES_RANK_READY;
+        es_roster_describe(&c->roster, source, text, sizeof text);
+        note(c, "worker %u: %s", source, text);
+        if (es_sched_join(c->sched, source, 1.0, now(), &c->fault) < 0)
+            c->ending = ES_ENDING_NO_WORKER;
+    }
+}
+
+/* --- Results --- */
+
+static bool is_held(struct coordinator *c, uint32_t worker, const struct es_result_entry *entry)
+{
+    return entry->unit_id < es_grid_n_units(c->grid) &&
+           es_sched_is_held_by(c->sched, worker, entry->unit_id);
+}
+
+static void take_done(struct coordinator *c, uint32_t worker, const struct es_result_entry *entry)
+{
+    struct es_times times = {.total_s = entry->total_s,
+                             .load_s = c->result.load_s,
+                             .pass_s = c->result.pass_s,
+                             .score_s = c->result.score_s};
+    c->state.counts.pending--;
+    c->state.counts.done++;
+    c->state.counts.done_without_score += isnan(c->result.main_score) != 0;
+    if (entry->kind == ES_RESULT_FOUND) {
+        c->state.n_skipped++;
+        times.total_s = (double)NAN;
+    } else {
+        c->state.n_evaluated++;
+    }
+    es_sched_done(c->sched, worker, entry->unit_id, &times, now());
+}
+
+static void take_failed(struct coordinator *c, uint32_t worker, const struct es_result_entry *entry)
+{
+    char unit[600];
+    es_grid_unit_text(c->grid, entry->unit_id, unit, sizeof unit);
+    bool is_final =
+        es_sched_failed(c->sched, worker, entry->unit_id, entry->may_retry, now());
+    note(c, "%s failed on worker %u (try %d%s): %s", unit, worker, c->result.attempt,
+         is_final ? ", the last" : "", es_result_text(&c->result, c->result.reason));
+    if (is_final) {
+        c->state.counts.pending--;
+        c->state.counts.failed++;
+        c->state.n_evaluated++;
+    } else {
+        c->state.n_retries++;
+    }
+}
+
+static void take_entry(struct coordinator *c, uint32_t worker, const struct es_result_entry *entry)
+{
+    switch (entry->kind) {
+    case ES_RESULT_DONE:
+    case ES_RESULT_FOUND:
+        take_done(c, worker, entry);
+        break;
+    case ES_RESULT_FAILED:
+        take_failed(c, worker, entry);
+        break;
+    case ES_RESULT_RETURNED:
+        es_sched_returned(c->sched, worker, entry->unit_id, now());
+        break;
+    case ES_RESULT_KEPT:
+        es_sched_kept(c->sched, worker, entry->unit_id, now());
+        break;
+    }
+}
+
+static void handle_results(struct coordinator *c, uint32_t source, struct es_message *message)
+{
+    struct es_wire_reader reader = es_wire_read(message);
+    struct es_result_entry entry;
+    if (c->roster.ranks[source].is_out)
+        return; /* what it held was given to others */
+    c->has_results = true;
+    while (es_results_next(&reader, &entry, &c->result))
+        if (is_held(c, source, &entry))
+            take_entry(c, source, &entry);
+    if (reader.failed)
+        lose_worker(c, source, "it sent malformed results");
+    es_recorder_add(c->config->recorder, message);
+}
+
+static void handle(struct coordinator *c, uint32_t source, struct es_message *message)
+{
+    switch (es_message_type(message)) {
+    case ES_MESSAGE_HELLO:
+        handle_hello(c, source, message);
+        break;
+    case ES_MESSAGE_READY:
+        handle_ready(c, source, message);
+        break;
+    case ES_MESSAGE_RESULTS:
+        handle_results(c, source, message);
+        break;
+    case ES_MESSAGE_BYE:
+        c->roster.ranks[source].state = ES_RANK_GONE;
+        break;
+    default:
+        lose_worker(c, source, "it sent a message that a worker does not send");
+    }
+    es_message_clear(message);
+}
+
+/* --- Assignments --- */
+
+static void flush_assign(struct coordinator *c, uint32_t rank)
+{
+    if (c->assign[rank].len)
+        send(c, rank, &c->assign[rank]);
+}
+
+static void assign(struct coordinator *c, const struct es_action *action)
+{
+    struct es_buf *buf = &c->assign[action->worker];
+    struct es_wire_bundle bundle = {action->checkpoint, action->task, action->next_checkpoint,
+                                    action->n_layers};
+    for (uint32_t i = 0; i < action->n_layers; i++) {
+        struct es_unit unit = {action->checkpoint, action->layers[i], action->task};
+        c->layers[i] = (struct es_wire_layer){
+            action->layers[i], es_sched_attempt(c->sched, es_grid_id(c->grid, unit))};
+    }
+    if (buf->len == 0)
+        es_assign_begin(buf);
+    es_assign_add(buf, &bundle, c->layers);
+    if (buf->len >= ASSIGN_BYTES)
+        flush_assign(c, action->worker);
+}
+
+static void recall(struct coordinator *c, const struct es_action *action)
+{
+    flush_assign(c, action->worker); /* what is recalled may still wait here */
+    es_recall_begin(&c->message);
+    for (uint32_t i = 0; i < action->n_layers; i++) {
+        struct es_unit unit = {action->checkpoint, action->layers[i], action->task};
+        es_recall_add(&c->message, es_grid_id(c->grid, unit));
+    }
+    send(c, action->worker, &c->message);
+}
+
+static void act(struct coordinator *c)
+{
+    struct es_action action;
+    double now_s = now();
+    while (es_sched_next_action(c->sched, now_s, &action)) {
+        if (action.kind == ES_ACTION_ASSIGN)
+            assign(c, &action);
+        else
+            recall(c, &action);
+    }
+    for (uint32_t r = 0; r < c->roster.n_ranks; r++)
+        flush_assign(c, r);
+}
+
+/* --- What people see --- */
+
+static void fill_state(struct coordinator *c)
+{
+    double now_s = now();
+    struct es_run_state *state = &c->state;
+    es_ratemeter_add(&c->rate, now_s, state->n_evaluated);
+    state->rate_per_s = es_ratemeter_per_s(&c->rate);
+    state->eta_s = es_sched_eta(c->sched, now_s);
+    state->n_running = 0;
+    state->n_workers = 0;
+    state->workers = c->worker_states;
+    for (uint32_t r = 0; r < c->roster.n_ranks; r++) {
+        const struct es_rank *rank = &c->roster.ranks[r];
+        if (!rank->works || rank->state < ES_RANK_READY)
+            continue;
+        double since_s = now_s;
+        uint32_t unit_id = ES_GRID_NONE;
+        if (rank->state == ES_RANK_READY)
+            unit_id = es_sched_running(c->sched, r, &since_s);
+        state->n_running += unit_id != ES_GRID_NONE;
+        c->worker_states[state->n_workers++] = (struct es_worker_state){
+            .worker = r,
+            .host = rank->hello.host,
+            .device = rank->device,
+            .unit_id = unit_id,
+            .running_s = now_s - since_s,
+            .is_out = rank->is_out,
+        };
+    }
+}
+
+static void publish_status(struct coordinator *c)
+{
+    struct es_buf text = {0};
+    es_status_text(c->grid, &c->state, &text);
+    if (text.failed)
+        es_buf_clear(&text);
+    es_recorder_set_status(c->config->recorder, text.data, text.len);
+}
+
+static void report(struct coordinator *c, bool is_last)
+{
+    double now_s = now();
+    bool report_is_due = c->config->report && (is_last || now_s >= c->report_due_s);
+    bool status_is_due = is_last || now_s >= c->status_due_s;
+    if (!report_is_due && !status_is_due)
+        return;
+    struct es_err fault;
+    fill_state(c);
+    c->state.alive = !is_last;
+    if (report_is_due) {
+        c->config->report(c->config->context, &c->state);
+        c->report_due_s = now_s + c->config->report_interval_s;
+    }
+    if (status_is_due) {
+        publish_status(c);
+        c->status_due_s = now_s + ES_STATUS_INTERVAL_S;
+    }
+    if (es_recorder_fault(c->config->recorder, &fault)) {
+        char text[1024];
+        if (fault.code == ES_ERR_BUSY) /* the run is another driver's now */
+            c->fault = fault;
+        es_err_text(&fault, text, sizeof text);
+        note(c, "%s (results are safe in their markers)", text);
+    }
+}
+
+/* --- Stopping --- */
+
+static void drain(struct coordinator *c, double grace_s)
+{
+    c->is_draining = true;
+    for (uint32_t r = 0; r < c->roster.n_ranks; r++) {
+        if (c->roster.ranks[r].state != ES_RANK_READY)
+            continue;
+        es_drain_encode(grace_s, &c->message);
+        send(c, r, &c->message);
+    }
+}
+
+static void take_signals(struct coordinator *c)
+{
+    int number;
+    while (c->config->signal_fd >= 0 && (number = es_signal_take(c->config->signal_fd)) > 0) {
+        bool is_soft = number == SIGUSR1 || number == SIGUSR2;
+        double grace_s = is_soft ? c->config->job->limits.grace_s : c->config->term_grace_s;
+        if (c->is_draining && !is_soft)
+            grace_s = 0; /* a second one: stop at once */
+        note(c, "%s: stopping, running units get %.0f s", strsignal(number), grace_s);
+        drain(c, grace_s);
+    }
+}
+
+static double drain_due_s(const struct coordinator *c)
+{
+    const struct es_job *job = c->config->job;
+    if (job->limits.time_limit_s <= 0 || c->is_draining)
+        return (double)INFINITY;
+    return c->started_s + job->limits.time_limit_s - job->limits.grace_s;
+}
+
+static void watch_time_limit(struct coordinator *c)
+{
+    if (now() < drain_due_s(c))
+        return;
+    note(c, "the time limit of %.0f s is near: stopping, running units get %.0f s",
+         c->config->job->limits.time_limit_s, c->config->job->limits.grace_s);
+    drain(c, c->config->job->limits.grace_s);
+}
+
+static bool has_ended(const struct coordinator *c)
+{
+    if (c->ending != ES_ENDING_FINISHED || c->fault.code)
+        return true;
+    return c->is_draining ? es_sched_n_held(c->sched) == 0 : es_sched_finished(c->sched);
+}
+
+static void receive_all(struct coordinator *c)
+{
+    uint32_t source;
+    struct es_message message;
+    while (es_transport_receive(c->config->transport, &source, &message))
+        handle(c, source, &message);
+}
+
+/* Waits for a message, a signal or the next thing that is due. */
+static void wait_for_events(struct coordinator *c, double until_s)
+{
+    struct pollfd fds[2] = {
+        {.fd = es_transport_fd(c->config->transport), .events = POLLIN},
+        {.fd = c->config->signal_fd, .events = POLLIN},
+    };
+    double wait_s = until_s - now();
+    int64_t wait_ns = es_transport_interval_ns(c->config->transport);
+    if (wait_s < 0)
+        wait_s = 0;
+    if (wait_s < 3600 && (int64_t)(wait_s * 1e9) < wait_ns)
+        wait_ns = (int64_t)(wait_s * 1e9);
+    struct timespec timeout = {wait_ns / ES_NS_PER_S, wait_ns % ES_NS_PER_S};
+    (void)ppoll(fds, 2, wait_ns == INT64_MAX ? NULL : &timeout, NULL);
+}
+
+static double next_due_s(const struct coordinator *c)
+{
+    double due_s = fmin(c->status_due_s, drain_due_s(c));
+    if (c->config->report)
+        due_s = fmin(due_s, c->report_due_s);
+    return c->is_draining ? due_s : fmin(due_s, es_sched_deadline(c->sched));
+}
+
+static void send_quit(struct coordinator *c)
+{
+    for (uint32_t r = 0; r < c->roster.n_ranks; r++) {
+        if (c->roster.ranks[r].state < ES_RANK_CONFIGURED)
+            continue;
+        es_plain_encode(ES_MESSAGE_QUIT, &c->message);
+        send(c, r, &c->message);
+        c->roster.ranks[r].state = ES_RANK_QUITTING;
+    }
+    c->quit_by_s = now() + BYE_TIMEOUT_S;
+}
+
+static void run(struct coordinator *c)
+{
+    while (!has_ended(c)) {
+        receive_all(c);
+        take_signals(c);
+        watch_time_limit(c);
+        if (!c->is_draining && c->roster.n_expected == 0)
+            act(c);
+        report(c, false);
+        if (!has_ended(c))
+            wait_for_events(c, next_due_s(c));
+    }
+    if (c->is_draining && c->ending == ES_ENDING_FINISHED && !es_sched_finished(c->sched))
+        c->ending = ES_ENDING_STOPPED;
+    report(c, true);
+    send_quit(c);
+    while (es_roster_count(&c->roster, ES_RANK_QUITTING) > 0 && now() < c->quit_by_s) {
+        receive_all(c);
+        if (es_roster_count(&c->roster, ES_RANK_QUITTING) > 0)
+            wait_for_events(c, c->quit_by_s);
+    }
+}
+
+static int prepare(struct coordinator *c, struct es_err *err)
+{
+    const struct es_coordinator_config *config = c->config;
+    struct es_sched_config sched_config = {
+        .policy = config->job->schedule.policy,
+        .n_static = config->transport->size - !config->job->resources.coordinator_works,
+        .max_attempts = config->job->evaluator.retries + 1,
+        .retry_delay_s = RETRY_DELAY_S,
+        .prefetch_s = ES_SCHED_PREFETCH_S,
+    };
+    int rc = es_roster_init(&c->roster, config->job, config->transport->size, err);
+    if (rc < 0)
+        return rc;
+    c->assign = es_mem_calloc(c->roster.n_ranks, sizeof *c->assign);
+    c->worker_states = es_mem_calloc(c->roster.n_ranks, sizeof *c->worker_states);
+    c->layers = es_mem_calloc(es_grid_n_layers(c->grid), sizeof *c->layers);
+    if (!c->assign || !c->worker_states || !c->layers)
+        return es_err_nomem(err, "preparing the run");
+    rc = es_job_text(config->job, &c->job_text.data, &c->job_text.len, err);
+    if (rc == 0)
+        rc = es_sched_create(c->grid, &sched_config, config->cost, &c->sched, err);
+    for (uint32_t i = 0; rc == 0 && i < config->n_pending; i++)
+        rc = es_sched_add(c->sched, config->pending[i], err);
+    return rc;
+}
+
+int es_coordinator_run(const struct es_coordinator_config *config,
+                       struct es_coordinator_outcome *ret_outcome, struct es_err *err)
+{
+    struct coordinator c = {
+        .config = config,
+        .grid = config->job->grid,
+        .started_s = now(),
+        .report_due_s = now() + config->report_interval_s,
+        .state = {.alive = true, .counts = config->counts, .n_skipped = config->counts.done},
+    };
+    es_result_init(&c.result);
+    int rc = prepare(&c, err);
+    if (rc == 0) {
+        run(&c);
+        ret_outcome->ending = c.ending;
+        ret_outcome->state = c.state;
+        ret_outcome->state.workers = NULL;
+        ret_outcome->state.n_workers = 0;
+        rc = c.fault.code;
+        if (rc < 0 && err)
+            *err = c.fault;
+    }
+    for (uint32_t r = 0; c.assign && r < c.roster.n_ranks; r++)
+        es_buf_clear(&c.assign[r]);
+    es_sched_free(c.sched);
+    es_result_clear(&c.result);
+    es_buf_clear(&c.message);
+    free(c.job_text.data);
+    free(c.layers);
+    free(c.worker_states);
+    free(c.assign);
+    es_roster_clear(&c.roster);
+    return rc;
+}
+
+void es_coordinator_send_exit(struct es_transport *transport, uint8_t exit_code)
+{
+    for (uint32_t r = 1; r < transport->size; r++) {
+        struct es_buf buf = {0};
+        es_exit_encode(exit_code, &buf);
+        (void)es_transport_send_buf(transport, r, &buf);
+    }
+}

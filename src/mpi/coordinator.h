@@ -1,0 +1,59 @@
+/* The coordinator: rank 0's loop, which hands units out, takes results in, and knows when all is done.
+ *
+ * It touches no file and waits for none: what it learns goes to the recorder as it came. Decisions
+ * are the scheduler's. What people should see goes through two callbacks.
+ */
+#ifndef ES_MPI_COORDINATOR_H
+#define ES_MPI_COORDINATOR_H
+
+#include "evalsweep/cost.h"
+#include "evalsweep/jobfile.h"
+#include "evalsweep/units.h"
+#include "mpi/recorder.h"
+#include "mpi/transport.h"
+#include "run/status.h"
+
+struct es_coordinator_config {
+    const struct es_job *job;
+    const uint32_t *pending; /* [n_pending] ids of the units to run */
+    uint32_t n_pending;
+    struct es_counts counts;   /* of the whole grid, before the start */
+    struct es_cost *cost;      /* what is known of costs; taught while the run goes on */
+    struct es_transport *transport;
+    struct es_recorder *recorder;
+    const char *run_dir; /* absolute */
+    const char *versions_json;
+    int64_t not_before_ns;
+    int signal_fd;       /* of es_signal_open_drain, or -1 */
+    double term_grace_s; /* what running units get after SIGTERM or SIGINT */
+    /* Called every report_interval_s and at the end; may be NULL. */
+    void (*report)(void *context, const struct es_run_state *state);
+    double report_interval_s;
+    /* Called with one line about something that people should know. */
+    void (*note)(void *context, const char *text);
+    void *context;
+};
+
+/* How a run ended. */
+enum es_ending {
+    ES_ENDING_FINISHED,     /* nothing is left: done, or failed for good */
+    ES_ENDING_STOPPED,      /* by a signal or the time limit, with work left */
+    ES_ENDING_NO_WORKER,    /* none is left that can work */
+    ES_ENDING_CANNOT_START, /* the evaluator or the devices, before any unit */
+};
+
+struct es_coordinator_outcome {
+    enum es_ending ending;
+    struct es_run_state state; /* the last; its workers are not valid any more */
+};
+
+/* Runs all pending units to their end, and stops the workers; every rank waits for EXIT afterwards.
+ * Returns an error, with every worker stopped, for what ended the run before it began (ending
+ * CANNOT_START) or for an internal failure. */
+int es_coordinator_run(const struct es_coordinator_config *config,
+                       struct es_coordinator_outcome *ret_outcome, struct es_err *err);
+
+/* Tells all other ranks to end with this exit code. */
+void es_coordinator_send_exit(struct es_transport *transport, uint8_t exit_code);
+
+#endif

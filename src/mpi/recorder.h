@@ -1,0 +1,43 @@
+/* The recorder: the one thread of rank 0 that writes progress.csv, status.json and the store, keeps the
+ * lock, and alone calls HDF5 during a run, so that dispatch never waits for a file server.
+ *
+ * It owns the table of units from start to finish: results go in as the messages they came in.
+ */
+#ifndef ES_MPI_RECORDER_H
+#define ES_MPI_RECORDER_H
+
+#include "evalsweep/store.h"
+#include "evalsweep/units.h"
+#include "mpi/wire.h"
+#include "run/lock.h"
+
+struct es_recorder;
+
+struct es_recorder_config {
+    struct es_units *units; /* the recorder's from start to finish */
+    const char *run_dir;    /* borrowed, as all texts here */
+    const struct es_attribute *attributes;
+    size_t n_attributes;
+    struct es_lock *lock;  /* to keep alive; NULL: none (tests) */
+    uint32_t max_attempts; /* a failure of this try, or one not to be retried, is final */
+    bool sync;             /* run.fsync */
+};
+
+int es_recorder_start(const struct es_recorder_config *config, struct es_recorder **ret_recorder,
+                      struct es_err *err);
+
+/* Hands over a RESULTS message (taken, emptied). Any thread. */
+void es_recorder_add(struct es_recorder *recorder, struct es_message *message);
+
+/* Hands over a new text for status.json (taken: allocated, or NULL when there was no memory). */
+void es_recorder_set_status(struct es_recorder *recorder, char *text, size_t n);
+
+/* The first failure to write since the last call. False: there was none. ES_ERR_BUSY: another driver
+ * took the run over, and nothing more is written. */
+bool es_recorder_fault(struct es_recorder *recorder, struct es_err *ret_err);
+
+/* Applies and writes everything, joins the thread and frees the recorder; the table is the caller's
+ * again. The error is that of the last writes. NULL is fine. */
+int es_recorder_finish(struct es_recorder *recorder, struct es_err *err);
+
+#endif

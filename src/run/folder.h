@@ -1,0 +1,32 @@
+/* The run folder's own files, under .evalsweep/: the job as run, and the epoch. */
+#ifndef ES_RUN_FOLDER_H
+#define ES_RUN_FOLDER_H
+
+#include "evalsweep/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ES_FOLDER_NAME ".evalsweep"
+
+/* Makes <run_dir>/.evalsweep with all folders above it. */
+int es_folder_make(const char *run_dir, struct es_err *err);
+
+/* Removes the temporary files that a killed driver left in the run folder and in .evalsweep/. Only for
+ * the holder of the lock. */
+void es_folder_sweep(const char *run_dir);
+
+/* The saved job's text, allocated. ES_ERR_NOENT: there is none (an old tree). */
+int es_folder_read_job(const char *run_dir, char **ret_text, size_t *ret_n, struct es_err *err);
+int es_folder_write_job(const char *run_dir, const char *text, size_t n, struct es_err *err);
+
+/* The epoch: markers older than it are pending. INT64_MIN when there is none. It is the time of the
+ * epoch file itself, so that the file server's clock is compared with itself. */
+int es_folder_epoch(const char *run_dir, int64_t *ret_not_before_ns, struct es_err *err);
+
+/* Begins a new epoch, unless the one that is there was begun under the same Slurm job id (a restarted
+ * or requeued job must not begin again for ever). slurm_job_id may be NULL. */
+int es_folder_begin_epoch(const char *run_dir, const char *slurm_job_id, struct es_err *err);
+
+#endif

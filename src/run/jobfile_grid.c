@@ -1,0 +1,266 @@
+#include "run/jobfile_internal.h"
+
+#include "core/mem.h"
+#include "sys/json.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- layers ---- */
+
+#define LAYER "a whole number from 0 to 10000"
+#define LAYER_FORMS "a list of whole numbers, \"21-24\" or {\"last\": 4, \"of\": 24}"
+_Static_assert(JOBFILE_MAX_LAYER == 10000, "LAYER says so");
+
+static int add_layer(const struct jobfile_reader *reader, const cJSON *item, long number)
+{
+    struct jobfile_layers *layers = reader->layers;
+    if (layers->seen[number])
+        return es_jobfile_fault(reader, item, "layer %ld stands there twice", number);
+    layers->seen[number] = true;
+    layers->number[layers->n++] = (int32_t)number;
+    return 0;
+}
+
+/* A layer's number at *p, which is moved behind it; -1 if there is none. */
+static long number_at(const char **p)
+{
+    long number = -1;
+    while (**p == ' ')
+        (*p)++;
+    for (; isdigit((unsigned char)**p) && number <= JOBFILE_MAX_LAYER; (*p)++)
+        number = (number < 0 ? 0 : number * 10) + (**p - '0');
+    while (**p == ' ')
+        (*p)++;
+    return number <= JOBFILE_MAX_LAYER ? number : -1;
+}
+
+/* "0,5,21-24" */
+static int read_layer_ranges(const struct jobfile_reader *reader, const cJSON *item)
+{
+    const char *p = item->valuestring;
+    int rc = 0;
+    do {
+        long first = number_at(&p), last = first;
+        if (*p == '-') {
+            p++;
+            last = number_at(&p);
+        }
+        if (first < 0 || last < first || (*p && *p != ','))
+            return es_jobfile_mismatch(reader, item, LAYER_FORMS);
+        for (long number = first; number <= last && rc == 0; number++)
+            rc = add_layer(reader, item, number);
+    } while (rc == 0 && *p++ == ',');
+    return rc;
+}
+
+static int read_last_layers(const struct jobfile_reader *reader, const cJSON *item)
+{
+    const cJSON *last = es_json_get(item, "last"), *of = es_json_get(item, "of");
+    if (!last || !of || cJSON_GetArraySize(item) != 2)
+        return es_jobfile_mismatch(reader, item, LAYER_FORMS);
+    if (!es_jobfile_is_whole(of, 0, JOBFILE_MAX_LAYER))
+        return es_jobfile_mismatch(reader, of, LAYER);
+    if (!es_jobfile_is_whole(last, 1, of->valuedouble + 1)) {
+        char expected[60];
+        (void)snprintf(expected, sizeof expected, "a whole number from 1 to %.0f",
+                       of->valuedouble + 1);
+        return es_jobfile_mismatch(reader, last, expected);
+    }
+    int rc = 0;
+    long end = (long)of->valuedouble;
+    for (long number = end - (long)last->valuedouble + 1; number <= end && rc == 0; number++)
+        rc = add_layer(reader, item, number);
+    return rc;
+}
+
+int es_jobfile_read_layers(struct jobfile_reader *reader, const cJSON *item)
+{
+    reader->layers = es_mem_calloc(1, sizeof *reader->layers);
+    if (!reader->layers)
+        return es_jobfile_nomem(reader);
+    if (cJSON_IsString(item))
+        return read_layer_ranges(reader, item);
+    if (cJSON_IsObject(item))
+        return read_last_layers(reader, item);
+    if (!cJSON_IsArray(item))
+        return es_jobfile_mismatch(reader, item, LAYER_FORMS);
+    if (!item->child)
+        return es_jobfile_fault(reader, item, "the list is empty");
+    int rc = 0;
+    for (const cJSON *child = item->child; child && rc == 0; child = child->next) {
+        if (!es_jobfile_is_whole(child, 0, JOBFILE_MAX_LAYER))
+            return es_jobfile_mismatch(reader, child, LAYER);
+        rc = add_layer(reader, child, (long)child->valuedouble);
+    }
+    return rc;
+}
+
+/* ---- exclusions ---- */
+
+enum axis { AXIS_CHECKPOINT, AXIS_LAYER, AXIS_TASK, N_AXES };
+
+static const char *const axis_keys[N_AXES] = {"checkpoint", "layer", "task"};
+
+/* Which indices of an axis an exclusion names. */
+struct selection {
+    uint8_t *chosen; /* [n]; NULL: it does not name the axis */
+    uint32_t n;
+};
+
+static int unknown_name(const struct jobfile_reader *reader, const cJSON *item, enum axis axis,
+                        const char *name)
+{
+    char quoted[JOBFILE_QUOTED_SIZE], near[JOBFILE_QUOTED_SIZE];
+    const struct es_grid *grid = reader->job->grid;
+    es_jobfile_quote(name, quoted);
+    for (uint32_t i = 0; axis == AXIS_TASK && i < es_grid_n_tasks(grid); i++)
+        if (es_jobfile_is_near(name, es_grid_task(grid, i)))
+            return es_jobfile_fault(reader, item, "%s is no task of the grid; did you mean %s?",
+                                    quoted, es_jobfile_quote(es_grid_task(grid, i), near));
+    return es_jobfile_fault(reader, item, "%s is no %s of the grid", quoted, axis_keys[axis]);
+}
+
+/* The index of what an item names. */
+static int find_on_axis(const struct jobfile_reader *reader, enum axis axis, const cJSON *item,
+                        uint32_t *ret_index)
+{
+    const struct es_grid *grid = reader->job->grid;
+    const char *name;
+    if (axis == AXIS_LAYER) {
+        if (!es_jobfile_is_whole(item, 0, JOBFILE_MAX_LAYER))
+            return es_jobfile_mismatch(reader, item, LAYER);
+        *ret_index = es_grid_find_layer(grid, (int32_t)item->valuedouble);
+        return *ret_index != ES_GRID_NONE
+                   ? 0
+                   : es_jobfile_fault(reader, item, "%.0f is no layer of the grid",
+                                      item->valuedouble);
+    }
+    int rc = es_jobfile_get_text(reader, item, "a name or a list of names", &name);
+    if (rc < 0)
+        return rc;
+    *ret_index =
+        axis == AXIS_TASK ? es_grid_find_task(grid, name) : es_grid_find_checkpoint(grid, name);
+    return *ret_index != ES_GRID_NONE ? 0 : unknown_name(reader, item, axis, name);
+}
+
+static int select_on_axis(const struct jobfile_reader *reader, enum axis axis, const cJSON *item,
+                          struct selection *selection)
+{
+    selection->chosen = es_mem_calloc(selection->n, sizeof *selection->chosen);
+    if (!selection->chosen)
+        return es_jobfile_nomem(reader);
+    if (cJSON_IsArray(item) && !item->child)
+        return es_jobfile_fault(reader, item, "the list is empty");
+    const cJSON *one = cJSON_IsArray(item) ? item->child : item;
+    int rc = 0;
+    for (; one && rc == 0; one = one != item ? one->next : NULL) {
+        uint32_t index;
+        rc = find_on_axis(reader, axis, one, &index);
+        if (rc == 0 && selection->chosen[index]++)
+            rc = es_jobfile_fault(reader, one, "it stands in the list twice");
+    }
+    return rc;
+}
+
+/* The first index from `from` on that is selected (ANY, once, for an axis that is not named), or
+ * NONE. */
+static uint32_t next_selected(const struct selection *selection, uint32_t from)
+{
+    if (!selection->chosen)
+        return from == 0 ? 0 : ES_GRID_NONE;
+    while (from < selection->n && !selection->chosen[from])
+        from++;
+    return from < selection->n ? from : ES_GRID_NONE;
+}
+
+static void exclude_selected(struct es_grid *grid, const struct selection by[N_AXES])
+{
+    const struct selection *c = &by[AXIS_CHECKPOINT], *l = &by[AXIS_LAYER], *t = &by[AXIS_TASK];
+    for (uint32_t i = 0; (i = next_selected(c, i)) != ES_GRID_NONE; i++)
+        for (uint32_t j = 0; (j = next_selected(l, j)) != ES_GRID_NONE; j++)
+            for (uint32_t k = 0; (k = next_selected(t, k)) != ES_GRID_NONE; k++)
+                es_grid_exclude(grid, c->chosen ? i : ES_GRID_ANY, l->chosen ? j : ES_GRID_ANY,
+                                t->chosen ? k : ES_GRID_ANY);
+}
+
+static int read_exclusion(const struct jobfile_reader *reader, const cJSON *item)
+{
+    struct es_grid *grid = reader->job->grid;
+    struct selection by[N_AXES] = {[AXIS_CHECKPOINT] = {.n = es_grid_n_checkpoints(grid)},
+                                   [AXIS_LAYER] = {.n = es_grid_n_layers(grid)},
+                                   [AXIS_TASK] = {.n = es_grid_n_tasks(grid)}};
+    if (!cJSON_IsObject(item) || !item->child)
+        return es_jobfile_mismatch(reader, item,
+                                   "an object with checkpoint, layer, task or some of them");
+    int rc = 0;
+    for (const cJSON *member = item->child; member && rc == 0; member = member->next) {
+        unsigned axis = 0;
+        while (axis < N_AXES && strcmp(member->string, axis_keys[axis]) != 0)
+            axis++;
+        rc = axis < N_AXES ? select_on_axis(reader, (enum axis)axis, member, &by[axis])
+                           : es_jobfile_unknown_key(reader, member, axis_keys, N_AXES);
+    }
+    if (rc == 0)
+        exclude_selected(grid, by);
+    for (unsigned axis = 0; axis < N_AXES; axis++)
+        free(by[axis].chosen);
+    return rc;
+}
+
+static int read_exclude(struct jobfile_reader *reader, const cJSON *item)
+{
+    if (!cJSON_IsArray(item))
+        return es_jobfile_mismatch(reader, item, "a list of objects");
+    int rc = 0;
+    for (const cJSON *entry = item->child; entry && rc == 0; entry = entry->next)
+        rc = read_exclusion(reader, entry);
+    if (rc < 0)
+        return rc;
+    char *printed = cJSON_PrintUnformatted(item);
+    reader->job->exclude = printed ? es_mem_strdup(printed) : NULL;
+    cJSON_free(printed);
+    return reader->job->exclude ? 0 : es_jobfile_nomem(reader);
+}
+
+/* ---- the grid as a whole ---- */
+
+int es_jobfile_read_grid(struct jobfile_reader *reader, const cJSON *item)
+{
+    struct es_err why = {0};
+    struct es_job *job = reader->job;
+    int rc =
+        es_grid_create((const char *const *)reader->checkpoints.text, reader->checkpoints.n,
+                       reader->layers->number, reader->layers->n,
+                       (const char *const *)reader->tasks.text, reader->tasks.n, &job->grid, &why);
+    if (rc == ES_ERR_NOMEM)
+        return es_jobfile_nomem(reader);
+    if (rc < 0)
+        return es_jobfile_fault(reader, item, "%s", why.why);
+    job->schedule.task_cost_s = es_mem_calloc(reader->tasks.n, sizeof(double));
+    if (!job->schedule.task_cost_s)
+        return es_jobfile_nomem(reader);
+    for (uint32_t i = 0; i < reader->tasks.n; i++)
+        job->schedule.task_cost_s[i] = (double)NAN;
+    const cJSON *exclude = es_json_get(item, "exclude");
+    return exclude ? read_exclude(reader, exclude) : 0;
+}
+
+int es_jobfile_read_task_costs(struct jobfile_reader *reader, const cJSON *item)
+{
+    if (!cJSON_IsObject(item))
+        return es_jobfile_mismatch(reader, item, "an object of seconds by task");
+    for (const cJSON *cost = item->child; cost; cost = cost->next) {
+        uint32_t task = es_grid_find_task(reader->job->grid, cost->string);
+        if (task == ES_GRID_NONE)
+            return unknown_name(reader, cost, AXIS_TASK, cost->string);
+        if (!cJSON_IsNumber(cost) ||
+            !(cost->valuedouble >= 0 && cost->valuedouble <= JOBFILE_LONGEST_S))
+            return es_jobfile_mismatch(reader, cost, "a number from 0 to 1000000000");
+        reader->job->schedule.task_cost_s[task] = cost->valuedouble;
+    }
+    return 0;
+}

@@ -1,0 +1,184 @@
+#include "store/schema.h"
+
+#include "core/mem.h"
+
+#include <stdlib.h>
+
+const char *const es_store_axis_name[ES_N_AXES] = {"checkpoint", "layer", "task"};
+
+/* The unit is "s": readers turn what is in "seconds" into a time span of another type. */
+const struct es_store_variable es_store_columns[ES_N_COLUMNS] = {
+    [ES_COLUMN_MAIN_SCORE] = {"main_score", ES_STORE_F64, "main score of the task", NULL},
+    [ES_COLUMN_STATUS] = {"status", ES_STORE_I8, "completion status", NULL},
+    [ES_COLUMN_EVALUATION_TIME] = {"evaluation_time", ES_STORE_F64, "time the evaluation took",
+                                   "s"},
+    [ES_COLUMN_FINISHED_AT] = {"finished_at", ES_STORE_F64, "when the evaluation ended",
+                               "seconds since 1970-01-01 00:00:00"},
+    [ES_COLUMN_ATTEMPTS] = {"attempts", ES_STORE_I32, "number of tries, 0 for none", NULL},
+    [ES_COLUMN_WORKER] = {"worker", ES_STORE_I32, "MPI rank that evaluated, -1 for none", NULL},
+    [ES_COLUMN_MARKER_INODE] = {"markers/inode", ES_STORE_U64,
+                                "inode of the marker, 0 for no marker", NULL},
+    [ES_COLUMN_MARKER_SIZE] = {"markers/size", ES_STORE_I64, "size of the marker in bytes", NULL},
+    [ES_COLUMN_MARKER_MTIME] = {"markers/mtime_ns", ES_STORE_I64,
+                                "last change of the marker, nanoseconds since 1970", NULL},
+};
+
+const struct es_store_variable es_store_fields[ES_N_FIELDS] = {
+    [ES_FIELD_CHECKPOINT] = {"metrics/checkpoint", ES_STORE_I32, "index along checkpoint", NULL},
+    [ES_FIELD_LAYER] = {"metrics/layer", ES_STORE_I32, "index along layer", NULL},
+    [ES_FIELD_TASK] = {"metrics/task", ES_STORE_I32, "index along task", NULL},
+    [ES_FIELD_SPLIT] = {"metrics/split", ES_STORE_I32, "index along split_name", NULL},
+    [ES_FIELD_SUBSET] = {"metrics/subset", ES_STORE_I32, "index along subset_name", NULL},
+    [ES_FIELD_METRIC] = {"metrics/metric", ES_STORE_I32, "index along metric_name", NULL},
+    [ES_FIELD_VALUE] = {"metrics/value", ES_STORE_F64, "value of the metric", NULL},
+};
+
+const struct es_store_variable es_store_names[ES_N_NAME_KINDS] = {
+    [ES_NAME_SPLIT] = {.path = "metrics/split_name", .long_name = "split of the data set"},
+    [ES_NAME_SUBSET] = {.path = "metrics/subset_name", .long_name = "subset of the data set"},
+    [ES_NAME_METRIC] = {.path = "metrics/metric_name", .long_name = "name of the metric"},
+};
+
+hid_t es_store_memory_type(enum es_store_type type)
+{
+    switch (type) {
+    case ES_STORE_I8:
+        return H5T_NATIVE_INT8;
+    case ES_STORE_I32:
+        return H5T_NATIVE_INT32;
+    case ES_STORE_I64:
+        return H5T_NATIVE_INT64;
+    case ES_STORE_U64:
+        return H5T_NATIVE_UINT64;
+    case ES_STORE_F64:
+        return H5T_NATIVE_DOUBLE;
+    }
+    return H5I_INVALID_HID;
+}
+
+hid_t es_store_file_type(enum es_store_type type)
+{
+    switch (type) {
+    case ES_STORE_I8:
+        return H5T_STD_I8LE;
+    case ES_STORE_I32:
+        return H5T_STD_I32LE;
+    case ES_STORE_I64:
+        return H5T_STD_I64LE;
+    case ES_STORE_U64:
+        return H5T_STD_U64LE;
+    case ES_STORE_F64:
+        return H5T_IEEE_F64LE;
+    }
+    return H5I_INVALID_HID;
+}
+
+size_t es_store_type_size(enum es_store_type type)
+{
+    switch (type) {
+    case ES_STORE_I8:
+        return 1;
+    case ES_STORE_I32:
+        return 4;
+    case ES_STORE_I64:
+    case ES_STORE_U64:
+    case ES_STORE_F64:
+        return 8;
+    }
+    return 0;
+}
+
+char *es_store_column_at(const struct es_units_columns *columns, enum es_store_column column,
+                         size_t *ret_stride)
+{
+    *ret_stride = es_store_type_size(es_store_columns[column].type);
+    switch (column) {
+    case ES_COLUMN_MAIN_SCORE:
+        return (char *)columns->main_score;
+    case ES_COLUMN_STATUS:
+        return (char *)columns->status;
+    case ES_COLUMN_EVALUATION_TIME:
+        return (char *)columns->evaluation_time_s;
+    case ES_COLUMN_FINISHED_AT:
+        return (char *)columns->finished_s;
+    case ES_COLUMN_ATTEMPTS:
+        return (char *)columns->attempts;
+    case ES_COLUMN_WORKER:
+        return (char *)columns->worker;
+    case ES_COLUMN_MARKER_INODE:
+        *ret_stride = sizeof *columns->marker;
+        return (char *)&columns->marker->inode;
+    case ES_COLUMN_MARKER_SIZE:
+        *ret_stride = sizeof *columns->marker;
+        return (char *)&columns->marker->size_bytes;
+    case ES_COLUMN_MARKER_MTIME:
+        *ret_stride = sizeof *columns->marker;
+        return (char *)&columns->marker->mtime_ns;
+    case ES_N_COLUMNS:
+        break;
+    }
+    return NULL;
+}
+
+int es_store_rows_create(struct es_store_rows *ret_rows)
+{
+    struct es_store_rows rows = {0};
+    bool failed = false;
+    for (int i = 0; i < ES_N_CODES; i++) {
+        rows.code[i] = es_mem_calloc(ES_STORE_BLOCK, sizeof *rows.code[i]);
+        failed = failed || !rows.code[i];
+    }
+    rows.value = es_mem_calloc(ES_STORE_BLOCK, sizeof *rows.value);
+    if (failed || !rows.value) {
+        es_store_rows_clear(&rows);
+        return ES_ERR_NOMEM;
+    }
+    *ret_rows = rows;
+    return 0;
+}
+
+void es_store_rows_clear(struct es_store_rows *rows)
+{
+    for (int i = 0; i < ES_N_CODES; i++)
+        free(rows->code[i]);
+    free(rows->value);
+    *rows = (struct es_store_rows){0};
+}
+
+void *es_store_rows_field(const struct es_store_rows *rows, enum es_store_field field)
+{
+    return field == ES_FIELD_VALUE ? (void *)rows->value : (void *)rows->code[field];
+}
+
+void es_store_box_shape(const hsize_t dims[ES_N_AXES], hsize_t ret_shape[ES_N_AXES])
+{
+    hsize_t room = ES_STORE_BLOCK;
+    for (int axis = ES_N_AXES - 1; axis >= 0; axis--) {
+        ret_shape[axis] = dims[axis] < room ? dims[axis] : room;
+        room /= ret_shape[axis]; /* 1 from here on, when this is but a part of the axis */
+    }
+}
+
+bool es_store_box_next(const hsize_t dims[ES_N_AXES], struct es_store_box *box)
+{
+    hsize_t shape[ES_N_AXES];
+    es_store_box_shape(dims, shape);
+    if (box->n_units) {
+        int axis = ES_N_AXES - 1;
+        while (axis >= 0 && box->start[axis] + shape[axis] >= dims[axis])
+            box->start[axis--] = 0;
+        if (axis < 0)
+            return false;
+        box->start[axis] += shape[axis];
+    }
+    hsize_t id = 0, n = 1;
+    for (int axis = 0; axis < ES_N_AXES; axis++) {
+        hsize_t left = dims[axis] - box->start[axis];
+        box->count[axis] = left < shape[axis] ? left : shape[axis];
+        id = id * dims[axis] + box->start[axis];
+        n *= box->count[axis];
+    }
+    box->first_id = (uint32_t)id;
+    box->n_units = (uint32_t)n;
+    return true;
+}

@@ -1,0 +1,30 @@
+/* Files that appear whole or not at all: written under a short temporary name in the same folder,
+ * then renamed.
+ *
+ * With sync, the content is on the disk before the rename and the folder after it. Without, a
+ * kill -9 leaves the old file or the new one; a power loss may leave an empty one.
+ * A writer that is killed leaves at most a ".es-XXXXXXXX" file behind, which nothing reads.
+ * Permissions follow the umask. Threads: any.
+ */
+#ifndef ES_SYS_ATOMICFILE_H
+#define ES_SYS_ATOMICFILE_H
+
+#include "evalsweep/error.h"
+#include "evalsweep/units.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Writes path (relative to dir_fd, which may be AT_FDCWD) from n bytes. ret_id may be NULL: which
+ * content was written. The error names the path. */
+int es_atomic_write(int dir_fd, const char *path, const void *bytes, size_t n, bool sync,
+                    struct es_file_id *ret_id, struct es_err *err);
+
+/* A temporary name beside `path`, for those who write the file by other means; the caller renames
+ * or unlinks it. path_size bytes at ret_path. */
+int es_atomic_temp_path(const char *path, char *ret_path, size_t path_size_bytes);
+
+/* Whether a file's name (without its folder) is such a temporary name. */
+bool es_atomic_is_temp(const char *name);
+
+#endif

@@ -1,0 +1,51 @@
+#include "sys/signal.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static sigset_t drain_set(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
+    return set;
+}
+
+static sigset_t child_set(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    return set;
+}
+
+void es_signal_block(void)
+{
+    sigset_t drain = drain_set(), child = child_set();
+    (void)sigprocmask(SIG_BLOCK, &drain, NULL);
+    (void)sigprocmask(SIG_BLOCK, &child, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+int es_signal_open_drain(void)
+{
+    sigset_t set = drain_set();
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int es_signal_open_child(void)
+{
+    sigset_t set = child_set();
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int es_signal_take(int fd)
+{
+    struct signalfd_siginfo info;
+    return read(fd, &info, sizeof info) == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}

@@ -1,0 +1,224 @@
+# The command line, without MPI: every subcommand as a user meets it on a login node.
+
+load ../helper/common
+
+commands="check plan run status consolidate export retry simulate"
+
+@test "--help of every command is on stdout, and 0" {
+    run "$evalsweep" --help
+    [ "$status" -eq 0 ]
+    for command in $commands; do
+        [[ "$output" == *"  $command "* ]]
+        "$evalsweep" "$command" --help >out 2>err
+        grep -q "^usage: evalsweep $command " out
+        [ ! -s err ]
+    done
+}
+
+@test "usage errors: 2, one line on stderr, nothing on stdout" {
+    for arguments in "" "nonsense" "check" "check a b" "plan --nonsense x" "status --json=1 x" \
+        "run --set" "plan --time-limit=soon x" "run --progress=loud x"; do
+        code=0
+        # shellcheck disable=SC2086
+        "$evalsweep" $arguments >out 2>err || code=$?
+        [ "$code" -eq 2 ]
+        [ ! -s out ]
+        [ "$(wc -l <err)" -eq 1 ]
+        grep -q '^evalsweep: ' err
+    done
+}
+
+@test "--version names the libraries" {
+    run "$evalsweep" --version
+    [[ "$output" =~ ^evalsweep\ [0-9.]+\ \(Open\ MPI\ v[0-9.]+,\ HDF5\ [0-9.]+,\ cJSON\ [0-9.]+\)$ ]]
+}
+
+@test "check prints the grid, and says where a job file is wrong" {
+    write_job
+    run "$evalsweep" check job.json
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"units        60"* ]]
+    "$evalsweep" check --json job.json | json grid >/dev/null
+    sed -i 's/"21-24"/"24-21"/' job.json
+    run "$evalsweep" check job.json
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"job.json: line 4: \$.grid.layers: "* ]]
+}
+
+@test "RUN_ID names the run, above the file and below --set" {
+    write_job
+    RUN_ID=other run "$evalsweep" check job.json
+    [[ "$output" == *"/runs/other"* ]]
+    RUN_ID=other run "$evalsweep" check job.json --set run.id=third
+    [[ "$output" == *"/runs/third"* ]]
+}
+
+@test "plan before anything has run" {
+    write_job
+    run "$evalsweep" plan job.json
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"60 pending"* ]]
+    [ "$("$evalsweep" plan --json job.json | json pending)" -eq 60 ]
+    [ ! -e runs ]
+}
+
+@test "plan predicts from what was timed" {
+    write_job --sleep-ms 10
+    "$evalsweep" run job.json --only checkpoint=step0,checkpoint=step1
+    run "$evalsweep" plan --json job.json --time-limit 1h --set schedule.checkpoint_load_s=0.01
+    [ "$(echo "$output" | json done)" -eq 24 ]
+    [ "$(echo "$output" | json measured)" = True ]
+    [ "$(echo "$output" | json workers_needed)" -eq 1 ]
+    echo "$output" | /usr/bin/python3 -c '
+import json, sys
+wall = json.load(sys.stdin)["wall_s"]
+assert 0.2 < wall["1"] < 20, wall
+assert wall["4"] < wall["1"], wall
+'
+}
+
+@test "run --only tries a part, and --json tells" {
+    write_job
+    run bash -c "'$evalsweep' run job.json --only checkpoint=step2,task=B --json 2>/dev/null"
+    [ "$status" -eq 0 ]
+    [ "$(echo "$output" | json evaluated)" -eq 4 ]
+    [ "$(echo "$output" | json done)" -eq 4 ]
+    [ "$(echo "$output" | json pending)" -eq 56 ]
+    [ "$(n_evaluated)" -eq 4 ]
+    run "$evalsweep" run job.json --only task=Z
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"the grid has no such task"* ]]
+}
+
+@test "status tells progress by checkpoint" {
+    write_job
+    "$evalsweep" run job.json --only checkpoint=step2
+    run "$evalsweep" status runs/demo
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"60: 12 done, 48 pending, 0 failed"* ]]
+    [[ "$output" == *"driver  not running"* ]]
+    echo "$output" | grep -qE '^step2 +12 +0 +0$'
+    run "$evalsweep" status --json job.json
+    [ "$(echo "$output" | json total)" -eq 60 ]
+    [ "$(echo "$output" | json alive)" = False ]
+}
+
+@test "consolidate rebuilds the same results from the markers alone" {
+    write_job
+    "$evalsweep" run job.json
+    before=$("$evalsweep" export runs/demo)
+    rm runs/demo/results.h5
+    run "$evalsweep" consolidate runs/demo
+    [ "$status" -eq 0 ]
+    [ -s runs/demo/results.h5 ]
+    [ "$("$evalsweep" export runs/demo)" = "$before" ]
+    "$evalsweep" consolidate --output elsewhere.h5 job.json
+    [ -s elsewhere.h5 ]
+}
+
+@test "export is a CSV with a row for each metric" {
+    write_job
+    "$evalsweep" run job.json
+    "$evalsweep" export job.json >out.csv
+    /usr/bin/python3 - <<'END'
+import csv
+rows = list(csv.DictReader(open("out.csv", newline="")))
+assert len({(r["checkpoint"], r["layer"], r["task"]) for r in rows}) == 60
+assert all(r["status"] == "done" and 0 <= float(r["main_score"]) <= 1 for r in rows)
+END
+}
+
+@test "retry clears failed units, and finished ones when asked" {
+    write_job --fail-unit step4 --error
+    run "$evalsweep" run job.json
+    [ "$status" -eq 1 ]
+    [ "$("$evalsweep" status --json job.json | json failed)" -eq 12 ]
+    run "$evalsweep" retry job.json --task A --layer 22
+    [[ "$output" == *"1 failed unit is pending again"* ]]
+    [ "$("$evalsweep" status --json job.json | json failed)" -eq 11 ]
+    run "$evalsweep" retry job.json
+    [ "$("$evalsweep" status --json job.json | json failed)" -eq 0 ]
+    run "$evalsweep" retry --done job.json
+    [ "$status" -eq 2 ]
+    run "$evalsweep" retry --done job.json --checkpoint step8
+    [ "$("$evalsweep" status --json job.json | json done)" -eq 36 ]
+}
+
+@test "a changed evaluator is noticed" {
+    write_job
+    "$evalsweep" run job.json --only checkpoint=step0
+    write_job --load-ms 1
+    run "$evalsweep" run job.json
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"evaluator.command: was "* ]]
+    [[ "$output" == *"--accept-change"* ]]
+    [ "$(n_markers)" -eq 12 ]
+    run "$evalsweep" run job.json --accept-change
+    [ "$status" -eq 0 ]
+    [ "$(n_markers)" -eq 60 ]
+}
+
+@test "the grid may grow and shrink between starts" {
+    write_job
+    "$evalsweep" run job.json --set 'grid.tasks=["A"]'
+    [ "$(n_evaluated)" -eq 20 ]
+    "$evalsweep" run job.json
+    [ "$(n_evaluated)" -eq 60 ]
+    run "$evalsweep" status job.json --set 'grid.layers=[23]'
+    [[ "$output" == *"units   15: 15 done"* ]]
+}
+
+@test "--no-resume evaluates everything again, once for each Slurm job" {
+    write_job
+    "$evalsweep" run job.json
+    sleep 0.02 # markers must be older than the epoch, by the file system's clock
+    SLURM_JOB_ID=7 "$evalsweep" run job.json --no-resume --only checkpoint=step0
+    [ "$(n_evaluated)" -eq 72 ]
+    [ "$("$evalsweep" status --json job.json | json pending)" -eq 48 ]
+    SLURM_JOB_ID=7 "$evalsweep" run job.json --no-resume # requeued: goes on
+    [ "$(n_evaluated)" -eq 120 ]
+    sleep 0.02
+    SLURM_JOB_ID=8 "$evalsweep" run job.json --no-resume
+    [ "$(n_evaluated)" -eq 180 ]
+}
+
+@test "srun without PMI is refused" {
+    write_job
+    SLURM_PROCID=0 SLURM_STEP_NUM_TASKS=4 run "$evalsweep" run job.json
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"use srun --mpi=pmix"* ]]
+    [ ! -e count ]
+}
+
+@test "progress: a bar when asked for, lines otherwise, nothing when quiet" {
+    write_job
+    "$evalsweep" run job.json --progress=bar --only task=A 2>err
+    grep -q '\[#' err
+    COLUMNS=30 "$evalsweep" run job.json --progress=bar --only task=B 2>err
+    refute grep -q '\[#' err
+    "$evalsweep" run job.json --quiet 2>err
+    refute grep -q 'worker 0' err
+    grep -q '60 of 60 units done' err
+}
+
+@test "a second driver is refused with 3, and told who holds the run" {
+    write_job --sleep-ms 50
+    "$evalsweep" run job.json &
+    driver=$!
+    for _ in $(seq 500); do
+        [ "$(n_evaluated)" -ge 1 ] && break
+        sleep 0.02
+    done
+    run "$evalsweep" run job.json
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"another driver holds it: process $driver on "* ]]
+    run "$evalsweep" consolidate job.json
+    [ "$status" -eq 3 ]
+    run "$evalsweep" consolidate --output copy.h5 job.json
+    [ "$status" -eq 0 ]
+    wait "$driver"
+    [ "$(n_evaluated)" -eq 60 ]
+    [ ! -e runs/demo/.evalsweep/lock ]
+    run "$evalsweep" consolidate job.json
+    [ "$status" -eq 0 ]
+}

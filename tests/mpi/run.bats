@@ -1,0 +1,198 @@
+# Whole runs under mpirun: every unit exactly once, whatever the number of ranks, and resuming.
+
+load ../helper/common
+
+run_is_complete() { # RUN_DIR
+    [ "$(n_markers "$1")" -eq 60 ]
+    [ "$(n_evaluated)" -eq 60 ]
+    [ "$(n_different)" -eq 60 ]
+    [ "$("$evalsweep" status --json "$1" | json done)" -eq 60 ]
+    [ "$(wc -l <"$1/progress.csv")" -eq 61 ]
+    [ -z "$(find "$1" -name '.es-*')" ]
+}
+
+for_ranks() { # N
+    write_job
+    run mpi "$1" "$evalsweep" run job.json
+    [ "$status" -eq 0 ]
+    run_is_complete runs/demo
+}
+
+@test "1 rank runs everything once" { for_ranks 1; }
+@test "2 ranks run everything once" { for_ranks 2; }
+@test "4 ranks run everything once" { for_ranks 4; }
+@test "8 ranks run everything once" { for_ranks 8; }
+
+@test "no launcher at all runs everything once" {
+    write_job
+    run "$evalsweep" run job.json
+    [ "$status" -eq 0 ]
+    run_is_complete runs/demo
+}
+
+@test "more ranks than units is fine" {
+    write_job
+    run mpi 6 "$evalsweep" run job.json --set 'grid.checkpoints=["step0"]' --set 'grid.layers=[21]'
+    [ "$status" -eq 0 ]
+    [ "$(n_markers)" -eq 3 ]
+}
+
+@test "a coordinator that does not work leaves it to the others" {
+    write_job
+    run mpi 3 "$evalsweep" run job.json --set resources.coordinator_works=false
+    [ "$status" -eq 0 ]
+    run_is_complete runs/demo
+    grep -q ',done,.*' runs/demo/progress.csv
+    refute grep -rq '"rank":0,' runs/demo/outputs
+}
+
+@test "one-shot evaluators over ranks run everything once" {
+    write_job
+    run mpi 3 "$evalsweep" run job.json --set 'evaluator.mode="one-shot"' \
+        --set "evaluator.command=[\"$fake\", \"--count-file\", \"$work/count\"]"
+    [ "$status" -eq 0 ]
+    run_is_complete runs/demo
+}
+
+@test "run again, it evaluates nothing" {
+    write_job
+    mpi 2 "$evalsweep" run job.json
+    before=$(scores runs/demo)
+    run mpi 2 "$evalsweep" run job.json
+    [ "$status" -eq 0 ]
+    [ "$(n_evaluated)" -eq 60 ]
+    [ "$(scores runs/demo)" = "$before" ]
+}
+
+@test "ten deleted markers are ten evaluations" {
+    write_job
+    mpi 2 "$evalsweep" run job.json
+    before=$(scores runs/demo)
+    find runs/demo -name done.json | shuf -n 10 | while read -r marker; do
+        rm "$marker"
+        echo "$marker" >>deleted
+    done
+    : >count
+    mpi 2 "$evalsweep" run job.json
+    [ "$(n_evaluated)" -eq 10 ]
+    while read -r checkpoint layer task; do
+        grep -q "/$checkpoint/layer_$layer/$task/" deleted
+    done <count
+    [ "$(scores runs/demo)" = "$before" ]
+}
+
+@test "killed with -9 in mid-run, it resumes, and ends as if undisturbed" {
+    write_job
+    mpi 2 "$evalsweep" run job.json
+    undisturbed=$(scores runs/demo)
+    rm -r runs count
+    write_job --sleep-ms 20
+    mpi 3 "$evalsweep" run job.json &
+    launcher=$!
+    for _ in $(seq 500); do # until some units are done, and some are not
+        [ "$(n_markers 2>/dev/null || true)" -ge 10 ] && break
+        sleep 0.02
+    done
+    pkill -9 -f "^$evalsweep run job.json" || true
+    kill -9 "$launcher" || true
+    wait "$launcher" || true
+    kept=$(n_markers)
+    [ "$kept" -ge 10 ]
+    [ "$kept" -lt 60 ]
+    for _ in $(seq 250); do # no evaluator outlives its rank
+        pgrep -f "^$fake --persistent --count-file $work/count" >/dev/null || break
+        sleep 0.02
+    done
+    refute pgrep -f "^$fake --persistent --count-file $work/count"
+    : >count
+    write_job
+    run mpi 2 "$evalsweep" run job.json --accept-change
+    [ "$status" -eq 0 ]
+    [ "$(n_evaluated)" -eq $((60 - kept)) ]
+    [ "$(n_markers)" -eq 60 ]
+    [ "$(scores runs/demo)" = "$undisturbed" ]
+}
+
+@test "a failed unit is tried again elsewhere, and then told" {
+    write_job --fail-unit step4/23/B --exit 7
+    run mpi 3 "$evalsweep" run job.json
+    [ "$status" -eq 1 ]
+    [ "$(n_markers)" -eq 59 ]
+    failed=runs/demo/outputs/mteb/Pythia/410m/step4/layer_23/B/failed.json
+    [ "$(json reason <"$failed")" = "exit code 7" ]
+    [ "$(json attempt <"$failed")" -eq 2 ]
+    [ "$(grep -c '^step4 23 B$' count)" -eq 2 ]
+    [ "$(echo "$output" | grep -o 'step4/layer_23/B failed on worker [0-9]' | sort -u | wc -l)" -eq 2 ]
+    run "$evalsweep" status runs/demo
+    [[ "$output" == *"1 failed"* ]]
+    [[ "$output" == *"exit code 7"* ]]
+    # on resume it is tried again, and its failed.json goes with success
+    write_job
+    run mpi 2 "$evalsweep" run job.json --accept-change
+    [ "$status" -eq 0 ]
+    [ "$(n_markers)" -eq 60 ]
+    [ ! -e "$failed" ]
+}
+
+@test "SIGUSR1 drains: exit code 75, nothing lost, the rest later" {
+    write_job --sleep-ms 50
+    "$evalsweep" run job.json &
+    driver=$!
+    for _ in $(seq 500); do
+        [ "$(n_markers 2>/dev/null || true)" -ge 3 ] && break
+        sleep 0.02
+    done
+    kill -USR1 "$driver"
+    code=0
+    wait "$driver" || code=$?
+    [ "$code" -eq 75 ]
+    [ "$(n_markers)" -eq "$(n_evaluated)" ]
+    [ "$(n_markers)" -lt 60 ]
+    run "$evalsweep" run job.json
+    [ "$status" -eq 0 ]
+    run_is_complete runs/demo
+}
+
+@test "an evaluator that does not exist: exit code 2 on every rank, and no unit" {
+    write_job
+    run mpi 3 "$evalsweep" run job.json --set 'evaluator.command=["/no/such/evaluator"]'
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"/no/such/evaluator"* ]]
+    [ "$(n_markers)" -eq 0 ]
+}
+
+@test "a bad job file under mpirun: exit code 2, and one error" {
+    echo '{"grid": {}}' >bad.json
+    run mpi 4 "$evalsweep" run bad.json
+    [ "$status" -eq 2 ]
+    [ "$(echo "$output" | grep -c 'bad.json')" -eq 1 ]
+}
+
+@test "too few devices: exit code 2, naming both counts" {
+    write_job
+    export CUDA_VISIBLE_DEVICES=0
+    run mpi 2 "$evalsweep" run job.json --set resources.gpus_per_worker=1
+    [ "$status" -eq 2 ]
+    [[ "$output" == *2* && "$output" == *1* ]]
+}
+
+@test "each worker has its own device" {
+    write_job
+    export CUDA_VISIBLE_DEVICES=4,5
+    run mpi 2 "$evalsweep" run job.json --set resources.gpus_per_worker=1
+    [ "$status" -eq 0 ]
+    grep -rhoE '"device":"[45]","rank":[01]' runs/demo/outputs --include=done.json | sort -u >seen
+    [ "$(cat seen)" = '"device":"4","rank":0
+"device":"5","rank":1' ]
+}
+
+@test "an evaluator sees its device, and nothing of MPI" {
+    write_job --dump-env "$work/env"
+    export CUDA_VISIBLE_DEVICES=4,5
+    run mpi 1 "$evalsweep" run job.json --set resources.gpus_per_worker=1
+    [ "$status" -eq 0 ]
+    grep -qx 'CUDA_VISIBLE_DEVICES=4' env
+    grep -qx 'PYTHONUNBUFFERED=1' env
+    grep -q '^OMP_NUM_THREADS=[1-9]' env
+    refute grep -qE '^(OMPI_|PMIX_|PMI_|PRTE_)' env
+}

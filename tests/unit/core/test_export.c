@@ -1,0 +1,158 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "core/buf.h"
+#include "core/mem.h"
+#include "evalsweep/export.h"
+
+#include <math.h>
+#include <string.h>
+
+#define HEADER                                                                                     \
+    "checkpoint,step,layer,task,status,split,subset,metric,value,main_score,evaluation_time_s\n"
+
+struct table {
+    struct es_grid *grid;
+    struct es_units *units;
+};
+
+static struct table make_table(uint32_t n_tasks)
+{
+    static const char *const checkpoints[] = {"step1000", "a, \"b\""};
+    static const int32_t layers[] = {21};
+    static const char *const names[] = {"STS12", "Banking77", "C", "D"};
+    struct table table;
+    assert_int_equal(es_grid_create(checkpoints, 2, layers, 1, names, n_tasks, &table.grid, NULL),
+                     0);
+    assert_int_equal(es_units_create(table.grid, &table.units, NULL), 0);
+    return table;
+}
+
+static void free_table(struct table *table)
+{
+    es_units_free(table->units);
+    es_grid_free(table->grid);
+}
+
+static int collect(void *ctx, const char *bytes, size_t n)
+{
+    es_buf_append(ctx, bytes, n);
+    return 0;
+}
+
+static void test_lines(void **state)
+{
+    (void)state;
+    struct table table = make_table(4);
+    struct es_result result;
+    struct es_buf text = {0};
+    es_result_init(&result);
+    result.main_score = 0.61;
+    result.evaluation_time_s = 12.25;
+    es_result_add_metric(&result, "test", "default", "accuracy", 0.1);
+    es_result_add_metric(&result, "test", "en,de", "line\rfeed", (double)NAN);
+    es_units_set_result(table.units, 0, ES_STATUS_DONE, &result, NULL);
+    es_units_set_result(table.units, 2, ES_STATUS_FAILED, &result, NULL);
+    es_result_reset(&result);
+    es_units_set_result(table.units, 3, ES_STATUS_DONE, &result, NULL);
+    result.main_score = -1e-300;
+    es_units_set_result(table.units, 5, ES_STATUS_DONE, &result, NULL);
+    es_result_clear(&result);
+    assert_int_equal(es_export_csv(table.units, collect, &text, NULL), 0);
+    assert_string_equal(text.data, HEADER
+                        "step1000,1000,21,STS12,done,test,default,accuracy,0.1,0.61,12.25\n"
+                        "step1000,1000,21,STS12,done,test,\"en,de\",\"line\rfeed\",,0.61,12.25\n"
+                        "step1000,1000,21,D,done,,,main_score,,,\n"
+                        "\"a, \"\"b\"\"\",,21,Banking77,done,,,main_score,-1e-300,-1e-300,\n");
+    es_buf_clear(&text);
+    free_table(&table);
+}
+
+static void test_nothing_done(void **state)
+{
+    (void)state;
+    struct table table = make_table(1);
+    struct es_buf text = {0};
+    assert_int_equal(es_export_csv(table.units, collect, &text, NULL), 0);
+    assert_string_equal(text.data, HEADER);
+    es_buf_clear(&text);
+    free_table(&table);
+}
+
+struct sink {
+    size_t n_calls;
+    size_t n_bytes;
+    size_t largest;
+    size_t fail_at; /* this call fails */
+};
+
+static int count(void *ctx, const char *bytes, size_t n)
+{
+    struct sink *sink = ctx;
+    assert_int_equal(bytes[n - 1], '\n');
+    sink->n_bytes += n;
+    if (n > sink->largest)
+        sink->largest = n;
+    return ++sink->n_calls == sink->fail_at ? -1 : 0;
+}
+
+static void fill(struct table *table, size_t n_metrics)
+{
+    struct es_result result;
+    es_result_init(&result);
+    for (size_t i = 0; i < n_metrics; i++)
+        es_result_add_metric(&result, "test", "default", "accuracy", (double)i);
+    for (uint32_t id = 0; id < es_grid_n_units(table->grid); id++)
+        assert_int_equal(es_units_set_result(table->units, id, ES_STATUS_DONE, &result, NULL), 0);
+    es_result_clear(&result);
+}
+
+static void test_goes_out_in_pieces(void **state)
+{
+    (void)state;
+    struct table table = make_table(4);
+    struct sink sink = {0};
+    struct es_err err = {0};
+    fill(&table, 2000); /* more than a piece for each of the 8 units */
+    assert_int_equal(es_export_csv(table.units, count, &sink, NULL), 0);
+    assert_int_equal(sink.n_calls, 8);
+    assert_true(sink.largest < 200000);
+
+    sink = (struct sink){.fail_at = 2};
+    assert_int_equal(es_export_csv(table.units, count, &sink, &err), ES_ERR_IO);
+    assert_int_equal(sink.n_calls, 2);
+    assert_int_equal(err.code, ES_ERR_IO);
+    free_table(&table);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    struct table table = make_table(2);
+    fill(&table, 3);
+    for (long n = 0;; n++) {
+        struct sink sink = {0};
+        es_mem_fail_after(n);
+        int rc = es_export_csv(table.units, count, &sink, NULL);
+        es_mem_fail_after(-1);
+        if (rc == 0)
+            break;
+        assert_int_equal(rc, ES_ERR_NOMEM);
+        assert_int_equal(sink.n_calls, 0);
+    }
+    free_table(&table);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_nothing_done),
+        cmocka_unit_test(test_goes_out_in_pieces),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,394 @@
+/* Coordinator, recorder and workers together, over queues between threads instead of MPI. */
+#include "mpi/coordinator.h"
+
+#include "helper/tempdir.h"
+#include "mpi/worker.h"
+#include "run/folder.h"
+#include "run/layout.h"
+#include "run/scan.h"
+#include "sys/fd.h"
+#include "sys/signal.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define MAX_WORKERS 4
+
+struct fixture {
+    char run_dir[TEMPDIR_SIZE];
+    struct es_job *job;
+    struct es_layout *layout;
+    struct es_units *units;
+    struct es_cost *cost;
+    struct es_local_hub *hub;
+    struct es_worker_args args[MAX_WORKERS + 1];
+    pthread_t threads[MAX_WORKERS + 1];
+    uint32_t n_workers;
+    uint32_t pending[4096];
+    uint32_t n_pending;
+    int signal_pipe[2];
+    char notes[16384];
+    struct es_coordinator_outcome outcome;
+    struct es_err err;
+    int rc;
+};
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    memset(&f, 0, sizeof f);
+    *state = &f;
+    f.signal_pipe[0] = f.signal_pipe[1] = -1;
+    if (tempdir_create(f.run_dir) < 0 || es_folder_make(f.run_dir, NULL) < 0)
+        return -1;
+    return es_fd_pipe(&f.signal_pipe[0], &f.signal_pipe[1]) < 0 ||
+           es_fd_set_nonblocking(f.signal_pipe[0]) < 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    es_local_hub_free(f->hub);
+    es_cost_free(f->cost);
+    es_units_free(f->units);
+    es_layout_free(f->layout);
+    es_job_free(f->job);
+    es_fd_close(&f->signal_pipe[0]);
+    es_fd_close(&f->signal_pipe[1]);
+    tempdir_remove(f->run_dir);
+    return 0;
+}
+
+/* The job: 5 checkpoints x 4 layers x 3 tasks with this evaluator object. */
+static void load_job(struct fixture *f, const char *evaluator, bool coordinator_works)
+{
+    char text[4096];
+    int n = snprintf(text, sizeof text,
+                     "{\"run\":{\"id\":\"t\"},\"grid\":{\"checkpoints\":"
+                     "[\"step0\",\"step1\",\"step2\",\"step4\",\"step8\"],\"layers\":\"21-24\","
+                     "\"tasks\":[\"A\",\"B\",\"C\"]},\"evaluator\":%s,"
+                     "\"resources\":{\"coordinator_works\":%s}}",
+                     evaluator, coordinator_works ? "true" : "false");
+    struct es_err err = {0};
+    struct es_cost_hints hints = {.load_s = 0.001};
+    if (es_job_parse(text, (size_t)n, "test", NULL, &f->job, &err) < 0)
+        fail_msg("%s: %s", err.subject, err.why);
+    assert_int_equal(es_layout_create(f->job->layout, &f->layout, NULL), 0);
+    assert_int_equal(es_units_create(f->job->grid, &f->units, NULL), 0);
+    assert_int_equal(es_cost_create(f->job->grid, &hints, &f->cost, NULL), 0);
+}
+
+static void scan(struct fixture *f)
+{
+    struct es_scan_options options = {.not_before_ns = INT64_MIN, .look_for_failed = true};
+    struct es_scan_summary summary;
+    assert_int_equal(es_scan(f->run_dir, f->layout, &options, f->units, &summary, NULL), 0);
+}
+
+static void *worker_main(void *arg)
+{
+    es_worker_run(arg);
+    return NULL;
+}
+
+static void greet(struct fixture *f, uint32_t rank)
+{
+    struct es_hello hello = {.node = "n", .host = "h", .n_cpus = 1, .n_cpus_node = 1};
+    struct es_buf buf = {0};
+    es_hello_encode(&hello, &buf);
+    assert_int_equal(
+        es_transport_send_buf(es_local_hub_endpoint(f->hub, rank), 0, &buf), 0);
+}
+
+/* Rank 0 coordinates without working; ranks 1 to n work, in a thread each. */
+static void start_workers(struct fixture *f, uint32_t n)
+{
+    assert_int_equal(es_local_hub_create(n + 1, &f->hub, NULL), 0);
+    f->n_workers = n;
+    for (uint32_t r = 0; r <= n; r++)
+        greet(f, r);
+    for (uint32_t r = 1; r <= n; r++) {
+        f->args[r] = (struct es_worker_args){
+            .transport = es_local_hub_endpoint(f->hub, r), .rank = r, .host = "h"};
+        assert_int_equal(pthread_create(&f->threads[r], NULL, worker_main, &f->args[r]), 0);
+    }
+}
+
+static void note(void *context, const char *text)
+{
+    struct fixture *f = context;
+    size_t n = strlen(f->notes);
+    (void)snprintf(f->notes + n, sizeof f->notes - n, "%s\n", text);
+}
+
+/* Runs what is pending in the table, and looks at the folder again afterwards. */
+static void run(struct fixture *f, uint32_t n_workers)
+{
+    struct es_recorder *recorder;
+    for (uint32_t id = 0; id < es_grid_n_units(f->job->grid); id++)
+        if (es_units_columns(f->units).status[id] == ES_STATUS_PENDING)
+            f->pending[f->n_pending++] = id;
+    struct es_recorder_config recorder_config = {.units = f->units,
+                                                 .run_dir = f->run_dir,
+                                                 .max_attempts = f->job->evaluator.retries + 1};
+    start_workers(f, n_workers);
+    assert_int_equal(es_recorder_start(&recorder_config, &recorder, NULL), 0);
+    struct es_coordinator_config config = {
+        .job = f->job,
+        .pending = f->pending,
+        .n_pending = f->n_pending,
+        .counts = es_units_count(f->units),
+        .cost = f->cost,
+        .transport = es_local_hub_endpoint(f->hub, 0),
+        .recorder = recorder,
+        .run_dir = f->run_dir,
+        .versions_json = "{}",
+        .not_before_ns = INT64_MIN,
+        .signal_fd = f->signal_pipe[0],
+        .note = note,
+        .context = f,
+    };
+    f->rc = es_coordinator_run(&config, &f->outcome, &f->err);
+    assert_int_equal(es_recorder_finish(recorder, NULL), 0);
+    for (uint32_t r = 1; r <= f->n_workers; r++)
+        pthread_join(f->threads[r], NULL);
+}
+
+/* The table, as the results made it, tells the same as the markers do. */
+static void assert_table_equals_markers(struct fixture *f)
+{
+    struct es_counts recorded = es_units_count(f->units);
+    uint32_t n = es_grid_n_units(f->job->grid);
+    double scores[4096];
+    memcpy(scores, es_units_columns(f->units).main_score, n * sizeof *scores);
+    es_units_free(f->units);
+    assert_int_equal(es_units_create(f->job->grid, &f->units, NULL), 0);
+    scan(f);
+    struct es_counts found = es_units_count(f->units);
+    assert_int_equal(recorded.done, found.done);
+    assert_int_equal(recorded.failed, found.failed);
+    assert_int_equal(recorded.pending, found.pending);
+    for (uint32_t id = 0; id < n; id++)
+        if (es_units_columns(f->units).status[id] == ES_STATUS_DONE)
+            assert_true(scores[id] == es_units_columns(f->units).main_score[id]);
+}
+
+static uint32_t n_lines(const char *dir, const char *name)
+{
+    char path[TEMPDIR_SIZE + 64];
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    struct es_buf text = {0};
+    if (es_file_read_at(AT_FDCWD, path, 1 << 24, &text, NULL) < 0)
+        return 0;
+    uint32_t n = 0;
+    for (size_t i = 0; i < text.len; i++)
+        n += text.data[i] == '\n';
+    es_buf_clear(&text);
+    return n;
+}
+
+/* An evaluator object that runs the tests' fake evaluator with these further arguments. */
+static const char *fake(struct fixture *f, const char *mode, const char *arguments,
+                        const char *more_keys)
+{
+    static char text[2048];
+    (void)snprintf(text, sizeof text,
+                   "{\"mode\":\"%s\",\"command\":[\"%s\",\"--count-file\",\"%s/count\"%s%s]%s}",
+                   mode, FAKE_EVALUATOR, f->run_dir,
+                   strcmp(mode, "persistent") == 0 ? ",\"--persistent\"" : "", arguments,
+                   more_keys);
+    return text;
+}
+
+static void all_units_are_done_by_several_workers(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, "{\"mode\":\"null\",\"markers\":true}", false);
+    run(f, MAX_WORKERS);
+    assert_int_equal(f->rc, 0);
+    assert_int_equal(f->outcome.ending, ES_ENDING_FINISHED);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+    assert_int_equal(f->outcome.state.n_evaluated, 60);
+    assert_int_equal(n_lines(f->run_dir, "progress.csv"), 61);
+    assert_table_equals_markers(f);
+}
+
+static void a_persistent_evaluator_sees_each_unit_once(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, fake(f, "persistent", "", ""), false);
+    run(f, 1);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+    assert_int_equal(n_lines(f->run_dir, "count"), 60);
+    assert_table_equals_markers(f);
+}
+
+static void a_one_shot_evaluator_sees_each_unit_once(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, fake(f, "one-shot", "", ""), false);
+    run(f, 1);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+    assert_int_equal(n_lines(f->run_dir, "count"), 60);
+    assert_table_equals_markers(f);
+}
+
+static void what_is_done_is_not_run_again(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, fake(f, "persistent", "", ""), false);
+    struct es_result result;
+    es_result_init(&result);
+    for (uint32_t id = 0; id < 50; id++)
+        assert_int_equal(es_units_set_result(f->units, id, ES_STATUS_DONE, &result, NULL), 0);
+    es_result_clear(&result);
+    run(f, 1);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+    assert_int_equal(f->outcome.state.n_evaluated, 10);
+    assert_int_equal(f->outcome.state.n_skipped, 50);
+    assert_int_equal(n_lines(f->run_dir, "count"), 10);
+}
+
+/* Somebody else, an old array script say, finished a unit after the scan. */
+static void a_marker_that_appeared_since_the_scan_is_found(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, fake(f, "persistent", "", ""), false);
+    char path[TEMPDIR_SIZE + 256];
+    struct es_buf dir = {0};
+    es_layout_unit_dir(f->layout, f->job->grid, (struct es_unit){4, 3, 2}, &dir);
+    (void)snprintf(path, sizeof path, "%s/%s", f->run_dir, dir.data);
+    assert_int_equal(es_mkdir_all_at(AT_FDCWD, path), 0);
+    (void)snprintf(path, sizeof path, "%s/%s/done.json", f->run_dir, dir.data);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    assert_int_equal(es_fd_write_all(fd, "{\"main_score\":0.25}", 19), 0);
+    close(fd);
+    es_buf_clear(&dir);
+    run(f, 1);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+    assert_int_equal(f->outcome.state.n_evaluated, 59);
+    assert_int_equal(f->outcome.state.n_skipped, 1);
+    assert_int_equal(n_lines(f->run_dir, "count"), 59);
+    assert_true(es_units_columns(f->units).main_score[59] == 0.25);
+    assert_table_equals_markers(f);
+}
+
+static void a_failing_unit_is_retried_and_then_failed(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, fake(f, "persistent", ",\"--fail-unit\",\"step1/22/B\",\"--exit\",\"7\"",
+                     ",\"retries\":1"),
+             false);
+    run(f, 1);
+    assert_int_equal(f->rc, 0);
+    assert_int_equal(f->outcome.ending, ES_ENDING_FINISHED);
+    assert_int_equal(f->outcome.state.counts.done, 59);
+    assert_int_equal(f->outcome.state.counts.failed, 1);
+    assert_int_equal(f->outcome.state.n_retries, 1);
+    assert_non_null(strstr(f->notes, "step1/layer_22/B failed on worker 1 (try 2, the last): "));
+    assert_non_null(strstr(f->notes, "exit code 7"));
+    assert_table_equals_markers(f);
+}
+
+static void a_unit_that_must_not_be_retried_is_not(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, fake(f, "persistent", ",\"--fail-unit\",\"step1/22/B\",\"--error\"",
+                     ",\"retries\":5"),
+             false);
+    run(f, 1);
+    assert_int_equal(f->outcome.state.counts.failed, 1);
+    assert_int_equal(f->outcome.state.n_retries, 0);
+    assert_int_equal(n_lines(f->run_dir, "progress.csv"), 61);
+}
+
+static void a_command_that_cannot_be_started_ends_the_run(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, "{\"mode\":\"persistent\",\"command\":[\"no-such-command-anywhere\"]}", false);
+    run(f, 1);
+    assert_int_equal(f->rc, ES_ERR_SPAWN);
+    assert_int_equal(f->outcome.ending, ES_ENDING_CANNOT_START);
+    assert_non_null(strstr(f->err.why, "no-such-command-anywhere"));
+    assert_int_equal(f->outcome.state.counts.pending, 60);
+}
+
+static void send_signal(struct fixture *f, int number)
+{
+    struct signalfd_siginfo info = {.ssi_signo = (uint32_t)number};
+    assert_int_equal(write(f->signal_pipe[1], &info, sizeof info), sizeof info);
+}
+
+static void a_signal_drains_and_loses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, fake(f, "persistent", ",\"--hang\",\"--fail-unit\",\"step2\"", ""), false);
+    f->job->limits.grace_s = 0;
+    send_signal(f, SIGUSR1); /* is there before the first unit */
+    run(f, 1);
+    assert_int_equal(f->rc, 0);
+    assert_int_equal(f->outcome.ending, ES_ENDING_STOPPED);
+    assert_int_equal(f->outcome.state.counts.failed, 0);
+    assert_int_equal(f->outcome.state.counts.done + f->outcome.state.counts.pending, 60);
+    assert_table_equals_markers(f);
+}
+
+static void ranks_that_do_not_speak_the_protocol_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, "{\"mode\":\"null\"}", false);
+    assert_int_equal(es_local_hub_create(2, &f->hub, NULL), 0);
+    greet(f, 0);
+    struct es_buf buf = {0};
+    es_plain_encode(ES_MESSAGE_HELLO, &buf); /* of another version, say */
+    assert_int_equal(es_transport_send_buf(es_local_hub_endpoint(f->hub, 1), 0, &buf), 0);
+    struct es_recorder *recorder;
+    struct es_recorder_config recorder_config = {.units = f->units, .run_dir = f->run_dir};
+    assert_int_equal(es_recorder_start(&recorder_config, &recorder, NULL), 0);
+    struct es_coordinator_config config = {.job = f->job,
+                                           .cost = f->cost,
+                                           .transport = es_local_hub_endpoint(f->hub, 0),
+                                           .recorder = recorder,
+                                           .pending = f->pending,
+                                           .n_pending = 1,
+                                           .run_dir = f->run_dir,
+                                           .versions_json = "{}",
+                                           .signal_fd = -1,
+                                           .note = note,
+                                           .context = f};
+    assert_int_equal(es_coordinator_run(&config, &f->outcome, &f->err), ES_ERR_USAGE);
+    assert_int_equal(f->outcome.ending, ES_ENDING_CANNOT_START);
+    assert_int_equal(es_recorder_finish(recorder, NULL), 0);
+}
+
+int main(void)
+{
+    es_signal_block();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(all_units_are_done_by_several_workers, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_persistent_evaluator_sees_each_unit_once, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_one_shot_evaluator_sees_each_unit_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_done_is_not_run_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_marker_that_appeared_since_the_scan_is_found, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_failing_unit_is_retried_and_then_failed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_unit_that_must_not_be_retried_is_not, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_command_that_cannot_be_started_ends_the_run, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_signal_drains_and_loses_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(ranks_that_do_not_speak_the_protocol_are_refused, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

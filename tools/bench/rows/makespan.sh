@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# How long sweeps take under each policy, on the virtual clock: against the bound
+# max(total / workers, longest unit), and one load where loads cost. Simulations are exact: one run.
+# shellcheck source=/dev/null
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+# simulate POLICY WORKERS LOAD_S ARGUMENT...: the makespan in seconds; the bound goes to $SCRATCH/bound.
+simulate() {
+    local policy=$1 workers=$2 load_s=$3
+    shift 3
+    "$EVALSWEEP" simulate "$SCRATCH/job.json" --set "schedule.checkpoint_load_s=$load_s" \
+        --policy "$policy" --workers "$workers" --json "$@" >"$SCRATCH/simulated.json"
+    json_number lower_bound_s <"$SCRATCH/simulated.json" >"$SCRATCH/bound"
+    json_number makespan_s <"$SCRATCH/simulated.json"
+}
+
+# rows FIGURE WORKERS LOAD_S TARGET ARGUMENT...
+rows() {
+    local figure=$1 workers=$2 load_s=$3 target=$4 affine bound policy others='' makespan
+    shift 4
+    affine=$(simulate affine "$workers" "$load_s" "$@")
+    bound=$(calc "($(cat "$SCRATCH/bound") + $load_s) / 3600")
+    for policy in lpt fifo static; do
+        makespan=$(simulate "$policy" "$workers" "$load_s" "$@")
+        others+="${others:+, }$policy $(calc "$makespan / 3600 / $bound")"
+    done
+    local bound_text="bound"
+    [ "$load_s" = 0 ] || bound_text="bound + one load"
+    figure+=", $workers workers, $load_s s loads"
+    row "$figure" "$(calc "$affine / 3600") h" "$bound_text: $bound h (ratios: $others)" \
+        "$(calc "$affine / 3600 / $bound")" "<= $target"
+}
+
+# The trace's grid as $SCRATCH/job.json; prints the checkpoint that it names first.
+write_trace_job() {
+    awk -F, '
+        function add(axis, name, text) {
+            if ((axis, name) in seen) return
+            seen[axis, name]
+            names[axis] = names[axis] (names[axis] ? "," : "") text
+        }
+        NR == 1 {for (i = 1; i <= NF; i++) at[$i] = i; next}
+        {
+            c = $at["checkpoint"]
+            add("checkpoints", c, "\"" c "\"")
+            add("layers", $at["layer"], $at["layer"])
+            add("tasks", $at["task"], "\"" $at["task"] "\"")
+            if (NR == 2) print c
+        }
+        END {
+            printf "{\"run\":{\"id\":\"trace\"},\"evaluator\":{\"mode\":\"null\"},\n\"grid\":{" >job
+            printf "\"checkpoints\":[%s],\"layers\":[%s],\n\"tasks\":[%s]}}\n", \
+                names["checkpoints"], names["layers"], names["tasks"] >job
+        }' job="$SCRATCH/job.json" "$EVALSWEEP_TRACE"
+}
+
+write_job 154 4 40 '{"mode": "null"}'
+for workers in 16 64 256; do
+    rows "makespan, synthetic 154 x 4 x 40" "$workers" 0 1.01 --synthetic 1
+    rows "makespan, synthetic 154 x 4 x 40" "$workers" 60 1.03 --synthetic 1
+done
+
+if [ -z "${EVALSWEEP_TRACE:-}" ]; then
+    skip "makespan, measured trace" "no EVALSWEEP_TRACE"
+else
+    known=$(write_trace_job)
+    for workers in 32 128; do
+        rows "makespan, measured trace (known: $known)" "$workers" 60 \
+            "1.0$((workers == 32 ? 1 : 2))" --trace "$EVALSWEEP_TRACE" --known "$known"
+    done
+fi

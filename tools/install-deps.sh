@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that evalsweep is built from; with --tests, those of the tests too.
+# Does nothing, quickly, when they are all there. Debian 12 and 13.
+set -euo pipefail
+
+packages=(build-essential cmake ninja-build pkg-config
+    libopenmpi-dev openmpi-bin libhdf5-dev libcjson-dev
+    python3 python3-numpy python3-sklearn python3-h5py python3-xarray python3-h5netcdf
+    python3-netcdf4)
+test_packages=(libcmocka-dev clang hdf5-tools netcdf-bin bats shellcheck python3-pytest valgrind
+    procps)
+
+case "${1-}" in
+--tests) packages+=("${test_packages[@]}") ;;
+'') ;;
+*)
+    echo "usage: tools/install-deps.sh [--tests]" >&2
+    exit 2
+    ;;
+esac
+
+# The packages among the arguments that are not installed, one a line.
+missing() {
+    local installed
+    installed=$(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
+        sed -n 's/^installed //p') || true
+    comm -13 <(sort -u <<<"$installed") <(printf '%s\n' "$@" | sort -u)
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        DEBIAN_FRONTEND=noninteractive "$@"
+    elif ! command -v sudo >/dev/null; then
+        echo "install-deps: neither root nor sudo: ask for the packages named above" >&2
+        return 1
+    else
+        sudo DEBIAN_FRONTEND=noninteractive "$@"
+    fi
+}
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "install-deps: this is no Debian; packages of the like of these are needed:" >&2
+    echo "  ${packages[*]}" >&2
+    exit 0
+fi
+mapfile -t wanted < <(missing "${packages[@]}")
+[ "${#wanted[@]}" -gt 0 ] || exit 0
+echo "install-deps: installing ${wanted[*]}" >&2
+# The lists may be missing or so old that their files are gone: fetch them only then.
+install=(apt-get install --yes --no-install-recommends -o Acquire::Retries=3)
+if ! as_root "${install[@]}" "${wanted[@]}"; then
+    as_root apt-get -o Acquire::Retries=3 update
+    as_root "${install[@]}" "${wanted[@]}"
+fi
