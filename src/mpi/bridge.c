@@ -22,7 +22,6 @@ struct es_bridge {
     char host[ES_WIRE_TEXT_SIZE];
     struct es_worker_args worker_args;
     pthread_t worker_thread;
-    bool has_quit; /* the worker was told to quit */
 };
 
 static void *worker_main(void *arg)
@@ -31,16 +30,10 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-static int to_worker(struct es_bridge *bridge, struct es_message *message)
-{
-    bridge->has_quit |= es_message_type(message) == ES_MESSAGE_QUIT;
-    return es_transport_send(bridge->local, WORKER_THREAD, message);
-}
-
 static int joined_send(struct es_transport *transport, uint32_t dest, struct es_message *message)
 {
     struct es_bridge *bridge = (struct es_bridge *)transport;
-    return dest == transport->rank ? to_worker(bridge, message)
+    return dest == transport->rank ? es_transport_send(bridge->local, WORKER_THREAD, message)
                                    : es_transport_send(bridge->mpi, dest, message);
 }
 
@@ -116,13 +109,9 @@ void es_bridge_free(struct es_bridge *bridge)
 {
     if (!bridge)
         return;
-    if (!bridge->has_quit) {
-        struct es_buf buf = {0};
-        struct es_message message;
-        es_plain_encode(ES_MESSAGE_QUIT, &buf);
-        if (es_message_take(&buf, &message) == 0)
-            (void)to_worker(bridge, &message);
-    }
+    struct es_buf buf = {0};
+    es_plain_encode(ES_MESSAGE_QUIT, &buf); /* does no harm where it had one */
+    (void)es_transport_send_buf(bridge->local, WORKER_THREAD, &buf);
     (void)pthread_join(bridge->worker_thread, NULL);
     es_local_hub_free(bridge->hub);
     free(bridge);
@@ -172,7 +161,7 @@ uint8_t es_bridge_run(struct es_bridge *bridge, int signal_fd)
                 es_message_clear(&message);
                 return exit_code;
             }
-            (void)to_worker(bridge, &message);
+            (void)es_transport_send(bridge->local, WORKER_THREAD, &message);
         }
         if (!moved)
             wait_for_events(bridge, signal_fd);

@@ -14,7 +14,7 @@ struct es_bridge;
 /* Starts the worker's thread of this rank. `mpi` is borrowed, and NULL without MPI (rank 0 of 1). */
 int es_bridge_create(struct es_transport *mpi, struct es_bridge **ret_bridge, struct es_err *err);
 
-/* Ends the worker (QUIT, unless it had one) and joins its thread. NULL is fine. */
+/* Ends the worker and joins its thread. NULL is fine. */
 void es_bridge_free(struct es_bridge *bridge);
 
 /* Rank 0: ranks as MPI has them, this one's worker being rank 0. Borrowed. */

@@ -211,15 +211,19 @@ static void handle_results(struct coordinator *c, uint32_t source, struct es_mes
 {
     struct es_wire_reader reader = es_wire_read(message);
     struct es_result_entry entry;
+    bool is_news = false; /* otherwise all of it was given to others meanwhile */
     if (c->roster.ranks[source].is_out)
-        return; /* what it held was given to others */
+        return;
     c->has_results = true;
     while (es_results_next(&reader, &entry, &c->result))
-        if (is_held(c, source, &entry))
+        if (is_held(c, source, &entry)) {
             take_entry(c, source, &entry);
+            is_news = true;
+        }
     if (reader.failed)
         lose_worker(c, source, "it sent malformed results");
-    es_recorder_add(c->config->recorder, message);
+    if (is_news)
+        es_recorder_add(c->config->recorder, message);
 }
 
 static void handle(struct coordinator *c, uint32_t source, struct es_message *message)

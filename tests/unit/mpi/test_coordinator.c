@@ -36,6 +36,7 @@ struct fixture {
     uint32_t n_workers;
     uint32_t pending[4096];
     uint32_t n_pending;
+    struct es_buf late; /* a message that rank 1 sends right after its HELLO, if there is one */
     int signal_pipe[2];
     char notes[16384];
     struct es_coordinator_outcome outcome;
@@ -117,6 +118,9 @@ static void start_workers(struct fixture *f, uint32_t n)
     f->n_workers = n;
     for (uint32_t r = 0; r <= n; r++)
         greet(f, r);
+    if (f->late.len)
+        assert_int_equal(
+            es_transport_send_buf(es_local_hub_endpoint(f->hub, 1), 0, &f->late), 0);
     for (uint32_t r = 1; r <= n; r++) {
         f->args[r] = (struct es_worker_args){
             .transport = es_local_hub_endpoint(f->hub, r), .rank = r, .host = "h"};
@@ -279,6 +283,7 @@ static void a_marker_that_appeared_since_the_scan_is_found(void **state)
     assert_int_equal(f->outcome.state.n_evaluated, 59);
     assert_int_equal(f->outcome.state.n_skipped, 1);
     assert_int_equal(n_lines(f->run_dir, "count"), 59);
+    assert_int_equal(n_lines(f->run_dir, "progress.csv"), 60); /* its line is its writer's affair */
     assert_true(es_units_columns(f->units).main_score[59] == 0.25);
     assert_table_equals_markers(f);
 }
@@ -343,6 +348,27 @@ static void a_signal_drains_and_loses_nothing(void **state)
     assert_table_equals_markers(f);
 }
 
+/* A rank that tells of a unit that it was not given (it was given up before, say). */
+static void results_of_units_not_held_are_not_counted(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, "{\"mode\":\"null\",\"markers\":true}", false);
+    struct es_result result;
+    es_result_init(&result);
+    f->late = (struct es_buf){0};
+    es_results_begin(&f->late);
+    for (uint32_t id = 0; id < 3; id++) {
+        struct es_result_entry entry = {.unit_id = id, .kind = ES_RESULT_DONE, .total_s = 1};
+        es_results_add(&f->late, &entry, &result);
+    }
+    es_result_clear(&result);
+    run(f, 2);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+    assert_int_equal(f->outcome.state.counts.pending, 0);
+    assert_int_equal(f->outcome.state.n_evaluated, 60);
+    assert_table_equals_markers(f);
+}
+
 static void ranks_that_do_not_speak_the_protocol_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -387,6 +413,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_command_that_cannot_be_started_ends_the_run, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_signal_drains_and_loses_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(results_of_units_not_held_are_not_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(ranks_that_do_not_speak_the_protocol_are_refused, setup,
                                         teardown),
     };

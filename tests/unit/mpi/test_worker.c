@@ -1,0 +1,388 @@
+/* One worker, spoken to message by message. */
+#include "mpi/worker.h"
+
+#include "evalsweep/jobfile.h"
+#include "helper/tempdir.h"
+#include "run/layout.h"
+#include "run/marker.h"
+#include "sys/fd.h"
+#include "sys/signal.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Ranks of the hub: the test is the coordinator. */
+enum { TEST = 0, WORKER = 1 };
+
+#define WAIT_MS 20000
+
+struct fixture {
+    char run_dir[TEMPDIR_SIZE];
+    char job_text[4096];
+    struct es_job *job;
+    struct es_local_hub *hub;
+    struct es_transport *at;
+    struct es_worker_args args;
+    pthread_t thread;
+    struct es_message results; /* the RESULTS message whose entries are being read */
+    struct es_wire_reader reader;
+    struct es_result result; /* of the entry read last */
+};
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    memset(&f, 0, sizeof f);
+    *state = &f;
+    es_result_init(&f.result);
+    if (tempdir_create(f.run_dir) < 0 || es_local_hub_create(2, &f.hub, NULL) < 0)
+        return -1;
+    f.at = es_local_hub_endpoint(f.hub, TEST);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    es_message_clear(&f->results);
+    es_result_clear(&f->result);
+    es_local_hub_free(f->hub);
+    es_job_free(f->job);
+    tempdir_remove(f->run_dir);
+    return 0;
+}
+
+static void *worker_main(void *arg)
+{
+    es_worker_run(arg);
+    return NULL;
+}
+
+static struct es_message receive(struct fixture *f)
+{
+    struct es_message message;
+    uint32_t source;
+    while (!es_transport_receive(f->at, &source, &message)) {
+        struct pollfd fd = {.fd = es_transport_fd(f->at), .events = POLLIN};
+        assert_int_equal(poll(&fd, 1, WAIT_MS), 1);
+    }
+    return message;
+}
+
+static void send(struct fixture *f, struct es_buf *buf)
+{
+    assert_int_equal(es_transport_send_buf(f->at, WORKER, buf), 0);
+}
+
+/* Starts a worker with an evaluator object, checkpoints a and b, layers 1 to 4, tasks S and T. */
+static void start(struct fixture *f, const char *evaluator)
+{
+    int n = snprintf(f->job_text, sizeof f->job_text,
+                     "{\"run\":{\"id\":\"t\"},\"grid\":{\"checkpoints\":[\"a\",\"b\"],"
+                     "\"layers\":\"1-4\",\"tasks\":[\"S\",\"T\"]},\"evaluator\":%s}",
+                     evaluator);
+    struct es_err err = {0};
+    if (es_job_parse(f->job_text, (size_t)n, "test", NULL, &f->job, &err) < 0)
+        fail_msg("%s", err.why);
+    f->args = (struct es_worker_args){
+        .transport = es_local_hub_endpoint(f->hub, WORKER), .rank = 7, .host = "h"};
+    assert_int_equal(pthread_create(&f->thread, NULL, worker_main, &f->args), 0);
+    struct es_config config = {.works = true,
+                               .job_text = f->job_text,
+                               .job_text_n = (size_t)n,
+                               .run_dir = f->run_dir,
+                               .versions_json = "{}",
+                               .device_variable = "",
+                               .device_visible = "",
+                               .n_threads = 1,
+                               .not_before_ns = INT64_MIN};
+    struct es_buf buf = {0};
+    es_config_encode(&config, &buf);
+    send(f, &buf);
+    struct es_message message = receive(f);
+    struct es_ready ready;
+    assert_int_equal(es_ready_decode(&message, &ready), 0);
+    assert_string_equal(ready.why, "");
+    es_message_clear(&message);
+}
+
+/* An evaluator object that runs the tests' fake evaluator, persistent, with these arguments. */
+static const char *fake(const char *arguments, const char *more_keys)
+{
+    static char text[2048];
+    (void)snprintf(text, sizeof text,
+                   "{\"mode\":\"persistent\",\"command\":[\"%s\",\"--persistent\"%s]%s}",
+                   FAKE_EVALUATOR, arguments, more_keys);
+    return text;
+}
+
+/* Appends a bundle of n layers from the first on, at attempt 1. */
+static void assign(struct fixture *f, uint32_t checkpoint, uint32_t task, uint32_t n)
+{
+    struct es_buf buf = {0};
+    struct es_wire_bundle bundle = {checkpoint, task, ES_GRID_NONE, n};
+    struct es_wire_layer layers[4] = {{0, 1}, {1, 1}, {2, 1}, {3, 1}};
+    es_assign_begin(&buf);
+    es_assign_add(&buf, &bundle, layers);
+    send(f, &buf);
+}
+
+static uint32_t id_of(const struct fixture *f, uint32_t checkpoint, uint32_t layer, uint32_t task)
+{
+    return es_grid_id(f->job->grid, (struct es_unit){checkpoint, layer, task});
+}
+
+/* The next entry of what the worker reports; its result in f->result. */
+static struct es_result_entry next(struct fixture *f)
+{
+    struct es_result_entry entry;
+    while (!f->results.n || !es_results_next(&f->reader, &entry, &f->result)) {
+        es_message_clear(&f->results);
+        f->results = receive(f);
+        assert_int_equal(es_message_type(&f->results), ES_MESSAGE_RESULTS);
+        f->reader = es_wire_read(&f->results);
+    }
+    return entry;
+}
+
+static void assert_next(struct fixture *f, uint32_t unit_id, enum es_result_kind kind)
+{
+    struct es_result_entry entry = next(f);
+    assert_int_equal(entry.unit_id, unit_id);
+    assert_int_equal(entry.kind, kind);
+}
+
+static void quit(struct fixture *f)
+{
+    struct es_buf buf = {0};
+    es_plain_encode(ES_MESSAGE_QUIT, &buf);
+    send(f, &buf);
+    struct es_message message;
+    do {
+        message = receive(f);
+        enum es_message_type type = es_message_type(&message);
+        es_message_clear(&message);
+        if (type == ES_MESSAGE_BYE)
+            break;
+        assert_int_equal(type, ES_MESSAGE_RESULTS);
+    } while (true);
+    pthread_join(f->thread, NULL);
+}
+
+static const char *unit_path(const struct fixture *f, struct es_unit unit, const char *name)
+{
+    static char path[TEMPDIR_SIZE + 512];
+    struct es_layout *layout;
+    struct es_buf dir = {0};
+    assert_int_equal(es_layout_create(f->job->layout, &layout, NULL), 0);
+    es_layout_unit_dir(layout, f->job->grid, unit, &dir);
+    (void)snprintf(path, sizeof path, "%s/%s/%s", f->run_dir, dir.data, name);
+    es_buf_clear(&dir);
+    es_layout_free(layout);
+    return path;
+}
+
+static bool exists(const struct fixture *f, struct es_unit unit, const char *name)
+{
+    return access(unit_path(f, unit, name), F_OK) == 0;
+}
+
+/* Waits until the worker has begun this unit: then its folder is there. */
+static void wait_until_begun(const struct fixture *f, struct es_unit unit)
+{
+    for (int i = 0; i < WAIT_MS / 5 && !exists(f, unit, "."); i++)
+        (void)poll(NULL, 0, 5);
+    assert_true(exists(f, unit, "."));
+}
+
+static void units_run_in_order_and_are_marked(void **state)
+{
+    struct fixture *f = *state;
+    start(f, fake("", ""));
+    assign(f, 0, 1, 4);
+    assign(f, 1, 0, 1);
+    for (uint32_t l = 0; l < 4; l++) {
+        struct es_result_entry entry = next(f);
+        assert_int_equal(entry.unit_id, id_of(f, 0, l, 1));
+        assert_int_equal(entry.kind, ES_RESULT_DONE);
+        assert_int_equal(entry.first_after_load, l == 0);
+        assert_true(entry.marker.inode != 0);
+        assert_true(exists(f, (struct es_unit){0, l, 1}, ES_MARKER_NAME));
+        assert_true(f->result.main_score >= 0 && f->result.main_score <= 1);
+        assert_int_equal(f->result.rank, 7);
+        assert_int_equal(f->result.attempt, 1);
+        assert_string_equal(es_result_text(&f->result, f->result.host), "h");
+    }
+    struct es_result_entry entry = next(f);
+    assert_int_equal(entry.unit_id, id_of(f, 1, 0, 0));
+    assert_true(entry.first_after_load);
+    quit(f);
+}
+
+static void a_recall_gives_back_what_was_not_begun(void **state)
+{
+    struct fixture *f = *state;
+    start(f, fake(",\"--hang\"", ",\"timeout_s\":600"));
+    assign(f, 0, 0, 3);
+    wait_until_begun(f, (struct es_unit){0, 0, 0});
+    struct es_buf buf = {0};
+    es_recall_begin(&buf);
+    es_recall_add(&buf, id_of(f, 0, 2, 0));
+    es_recall_add(&buf, id_of(f, 0, 0, 0));
+    es_recall_add(&buf, id_of(f, 1, 0, 0)); /* never had it: nothing to say */
+    es_recall_add(&buf, id_of(f, 0, 1, 0));
+    send(f, &buf);
+    assert_next(f, id_of(f, 0, 2, 0), ES_RESULT_RETURNED);
+    assert_next(f, id_of(f, 0, 0, 0), ES_RESULT_KEPT);
+    assert_next(f, id_of(f, 0, 1, 0), ES_RESULT_RETURNED);
+    es_drain_encode(0, &buf);
+    send(f, &buf);
+    assert_next(f, id_of(f, 0, 0, 0), ES_RESULT_RETURNED);
+    quit(f);
+}
+
+static void a_drain_gives_back_everything_and_interrupts(void **state)
+{
+    struct fixture *f = *state;
+    start(f, fake(",\"--hang\"", ",\"timeout_s\":600"));
+    assign(f, 0, 0, 3);
+    wait_until_begun(f, (struct es_unit){0, 0, 0});
+    struct es_buf buf = {0};
+    es_drain_encode(0.05, &buf);
+    send(f, &buf);
+    assert_next(f, id_of(f, 0, 1, 0), ES_RESULT_RETURNED);
+    assert_next(f, id_of(f, 0, 2, 0), ES_RESULT_RETURNED);
+    assert_next(f, id_of(f, 0, 0, 0), ES_RESULT_RETURNED); /* stopped: no failure */
+    assert_false(exists(f, (struct es_unit){0, 0, 0}, ES_FAILED_NAME));
+    assign(f, 1, 1, 2); /* was on the way: comes back untried */
+    assert_next(f, id_of(f, 1, 0, 1), ES_RESULT_RETURNED);
+    assert_next(f, id_of(f, 1, 1, 1), ES_RESULT_RETURNED);
+    quit(f);
+}
+
+static void a_unit_that_ends_within_the_grace_is_done(void **state)
+{
+    struct fixture *f = *state;
+    start(f, fake(",\"--sleep-ms\",\"300\"", ""));
+    assign(f, 0, 0, 2);
+    wait_until_begun(f, (struct es_unit){0, 0, 0});
+    struct es_buf buf = {0};
+    es_drain_encode(60, &buf);
+    send(f, &buf);
+    assert_next(f, id_of(f, 0, 1, 0), ES_RESULT_RETURNED);
+    assert_next(f, id_of(f, 0, 0, 0), ES_RESULT_DONE);
+    quit(f);
+}
+
+static void failures_tell_why(void **state)
+{
+    static const struct {
+        const char *arguments, *more_keys, *why;
+        bool may_retry;
+    } rows[] = {
+        {",\"--exit\",\"3\",\"--fail-unit\",\"a/1/S\"", "", "exit code 3", true},
+        {",\"--wrong-unit\",\"--fail-unit\",\"a/1/S\"", "", "the reply is for unit ", true},
+        {",\"--garbage\",\"--fail-unit\",\"a/1/S\"", "", "JSON", true},
+        {",\"--error\",\"--fail-unit\",\"a/1/S\"", "", "", false},
+        {",\"--error\",\"--retry\",\"--fail-unit\",\"a/1/S\"", "", "", true},
+        {",\"--nan\",\"--fail-unit\",\"a/1/S\"", ",\"require_score\":true", "no main_score", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fixture *f = *state;
+        start(f, fake(rows[i].arguments, rows[i].more_keys));
+        assign(f, 0, 0, 2);
+        struct es_result_entry entry = next(f);
+        assert_int_equal(entry.unit_id, id_of(f, 0, 0, 0));
+        assert_int_equal(entry.kind, ES_RESULT_FAILED);
+        assert_int_equal(entry.may_retry, rows[i].may_retry);
+        const char *why = es_result_text(&f->result, f->result.reason);
+        if (!strstr(why, rows[i].why))
+            fail_msg("row %zu: %s", i, why);
+        /* Only a last try leaves failed.json: with retries left, it may still succeed. */
+        assert_int_equal(exists(f, (struct es_unit){0, 0, 0}, ES_FAILED_NAME),
+                         !rows[i].may_retry);
+        assert_false(exists(f, (struct es_unit){0, 0, 0}, ES_MARKER_NAME));
+        assert_next(f, id_of(f, 0, 1, 0), ES_RESULT_DONE); /* and the next one runs */
+        quit(f);
+        assert_int_equal(teardown(state), 0); /* a fresh folder for each */
+        assert_int_equal(setup(state), 0);
+    }
+}
+
+static void a_score_of_nan_is_done(void **state)
+{
+    struct fixture *f = *state;
+    start(f, fake(",\"--nan\"", ""));
+    assign(f, 0, 0, 1);
+    assert_next(f, id_of(f, 0, 0, 0), ES_RESULT_DONE);
+    assert_true(isnan(f->result.main_score));
+    quit(f);
+}
+
+static void an_evaluators_own_marker_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    start(f, fake(",\"--own-marker\"", ""));
+    assign(f, 0, 0, 1);
+    assert_next(f, id_of(f, 0, 0, 0), ES_RESULT_DONE);
+    quit(f);
+    struct es_buf text = {0};
+    assert_int_equal(es_file_read_at(AT_FDCWD, unit_path(f, (struct es_unit){0, 0, 0}, "done.json"),
+                                     1 << 16, &text, NULL),
+                     0);
+    assert_null(strstr(text.data, "\"schema\"")); /* not replaced by ours */
+    es_buf_clear(&text);
+}
+
+/* It wrote a valid marker and then crashed: the marker says done. */
+static void a_marker_outweighs_the_evaluators_end(void **state)
+{
+    struct fixture *f = *state;
+    start(f, fake(",\"--own-marker\",\"--die-mid-line\",\"--fail-unit\",\"a/1/S\"", ""));
+    assign(f, 0, 0, 1);
+    assert_next(f, id_of(f, 0, 0, 0), ES_RESULT_DONE);
+    quit(f);
+}
+
+static void what_makes_no_sense_ends_the_worker(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "{\"mode\":\"null\"}");
+    assign(f, 9, 0, 1); /* outside the grid */
+    struct es_message message = receive(f);
+    struct es_ready ready;
+    assert_int_equal(es_ready_decode(&message, &ready), 0);
+    assert_non_null(strstr(ready.why, "malformed"));
+    es_message_clear(&message);
+    quit(f);
+}
+
+#define TEST_OF(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    es_signal_block();
+    const struct CMUnitTest tests[] = {
+        TEST_OF(units_run_in_order_and_are_marked),
+        TEST_OF(a_recall_gives_back_what_was_not_begun),
+        TEST_OF(a_drain_gives_back_everything_and_interrupts),
+        TEST_OF(a_unit_that_ends_within_the_grace_is_done),
+        TEST_OF(failures_tell_why),
+        TEST_OF(a_score_of_nan_is_done),
+        TEST_OF(an_evaluators_own_marker_is_kept),
+        TEST_OF(a_marker_outweighs_the_evaluators_end),
+        TEST_OF(what_makes_no_sense_ends_the_worker),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
