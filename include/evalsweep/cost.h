@@ -47,18 +47,19 @@ int es_cost_create(const struct es_grid *grid, const struct es_cost_hints *hints
                    struct es_cost **ret_cost, struct es_err *err);
 void es_cost_free(struct es_cost *cost);
 
-/* Learns from one measured unit. What cannot be told apart is not learned from: a total without parts
- * that holds a load says nothing of the score. Times that are not numbers or negative say nothing. */
+/* Learns from one measured unit. What cannot be told apart is not learned from: a total without
+ * parts that holds a load says nothing of the score. Times that are not numbers or negative say
+ * nothing. */
 void es_cost_observe(struct es_cost *cost, enum es_cost_source source, uint32_t unit_id,
                      const struct es_times *times, enum es_cost_paid paid);
 
-/* The logarithm of measured over expected seconds of a unit's own part, NaN if the times say nothing
- * of it; and the variance that such a logarithm has. Teaches nothing. */
+/* The logarithm of measured over expected seconds of a unit's own part, NaN if the times say
+ * nothing of it; and the variance that such a logarithm has. Teaches nothing. */
 double es_cost_surprise(const struct es_cost *cost, uint32_t unit_id, const struct es_times *times,
                         enum es_cost_paid paid, double *ret_variance);
 
-/* Expected seconds; finite, and load and score > 0, whatever is known. A pass is 0 unless a hint or a
- * measurement says otherwise. */
+/* Expected seconds; finite, and load and score > 0, whatever is known. A pass is 0 unless a hint or
+ * a measurement says otherwise. */
 double es_cost_load(const struct es_cost *cost, uint32_t checkpoint);
 double es_cost_pass(const struct es_cost *cost, uint32_t checkpoint, uint32_t task);
 double es_cost_score(const struct es_cost *cost, uint32_t unit_id);

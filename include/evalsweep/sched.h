@@ -57,14 +57,15 @@ struct es_action {
     uint32_t checkpoint;
     uint32_t task;
     uint32_t n_layers;
-    const uint32_t *layers;   /* [n_layers] indices; borrowed until the next call */
-    uint32_t next_checkpoint; /* likely needed next by this worker, to load ahead; or ES_GRID_NONE */
+    const uint32_t *layers; /* [n_layers] indices; borrowed until the next call */
+    uint32_t
+        next_checkpoint; /* likely needed next by this worker, to load ahead; or ES_GRID_NONE */
 };
 
 struct es_sched;
 
-/* The grid and the cost model are borrowed until the free; the scheduler teaches the cost model what
- * `done` tells it. */
+/* The grid and the cost model are borrowed until the free; the scheduler teaches the cost model
+ * what `done` tells it. */
 int es_sched_create(const struct es_grid *grid, const struct es_sched_config *config,
                     struct es_cost *cost, struct es_sched **ret_sched, struct es_err *err);
 void es_sched_free(struct es_sched *sched);
@@ -72,7 +73,8 @@ void es_sched_free(struct es_sched *sched);
 /* Adds a pending unit. Before the first join. */
 int es_sched_add(struct es_sched *sched, uint32_t unit_id, struct es_err *err);
 
-/* A worker (small number, mostly its rank) is ready for work; speed is relative, 1.0 unless known. */
+/* A worker (small number, mostly its rank) is ready for work; speed is relative, 1.0 unless known.
+ */
 int es_sched_join(struct es_sched *sched, uint32_t worker, double speed, double now_s,
                   struct es_err *err);
 

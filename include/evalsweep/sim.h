@@ -1,7 +1,7 @@
 /* The scheduler on a virtual clock: what a sweep will take.
  *
- * Drives es_sched exactly as `run` does, with workers that take the given times instead of MPI ranks.
- * The same inputs give the same events. Pure. Threads: none of its own.
+ * Drives es_sched exactly as `run` does, with workers that take the given times instead of MPI
+ * ranks. The same inputs give the same events. Pure. Threads: none of its own.
  */
 #ifndef EVALSWEEP_SIM_H
 #define EVALSWEEP_SIM_H
@@ -10,10 +10,10 @@
 
 /* The truth that the simulated workers live by. */
 struct es_sim_times {
-    const float *unit_s;    /* [n_units] seconds of each unit, pass included */
-    const double *load_s;   /* [n_checkpoints] seconds to load each checkpoint, on any worker */
-    const float *pass_s;    /* [n_checkpoints * n_tasks] the part of unit_s that a bundle pays once;
-                               NULL: none */
+    const float *unit_s;  /* [n_units] seconds of each unit, pass included */
+    const double *load_s; /* [n_checkpoints] seconds to load each checkpoint, on any worker */
+    const float *pass_s;  /* [n_checkpoints * n_tasks] the part of unit_s that a bundle pays once;
+                             NULL: none */
 };
 
 /* A try of a unit on a worker, as it ends (or is cut off when the worker leaves). */
@@ -29,12 +29,12 @@ struct es_sim_try {
 struct es_sim_config {
     struct es_sched_config sched;
     uint32_t n_workers;
-    const double *speed;       /* [n_workers] relative speeds; NULL: all 1 */
-    bool speeds_known;         /* workers tell their speed when they join; else it is learned */
-    const double *join_s;      /* [n_workers] when each joins; NULL: all at 0 */
-    const double *leave_s;     /* [n_workers] when each leaves (INFINITY: never); NULL: none does */
-    double message_s;          /* one-way delay of a message between coordinator and worker */
-    bool reports_parts;        /* evaluators report load, pass and score apart */
+    const double *speed;   /* [n_workers] relative speeds; NULL: all 1 */
+    bool speeds_known;     /* workers tell their speed when they join; else it is learned */
+    const double *join_s;  /* [n_workers] when each joins; NULL: all at 0 */
+    const double *leave_s; /* [n_workers] when each leaves (INFINITY: never); NULL: none does */
+    double message_s;      /* one-way delay of a message between coordinator and worker */
+    bool reports_parts;    /* evaluators report load, pass and score apart */
     double failure_probability; /* of each try, drawn from seed */
     uint64_t seed;
     void (*on_try)(void *context, const struct es_sim_try *a_try); /* may be NULL */
@@ -53,8 +53,8 @@ struct es_sim_result {
     uint64_t n_units_failed; /* for good; what is in neither was left when no worker was */
 };
 
-/* Runs every unit of `pending` (a byte a unit id, nonzero: to run; NULL: all that are not excluded).
- * `cost` is what the scheduler believes (borrowed, and taught). */
+/* Runs every unit of `pending` (a byte a unit id, nonzero: to run; NULL: all that are not
+ * excluded). `cost` is what the scheduler believes (borrowed, and taught). */
 int es_sim_run(const struct es_grid *grid, const uint8_t *pending, struct es_cost *cost,
                const struct es_sim_times *times, const struct es_sim_config *config,
                struct es_sim_result *ret_result, struct es_err *err);

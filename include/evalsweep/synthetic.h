@@ -1,6 +1,7 @@
 /* Made-up times of the shape of a measured sweep: Pythia-410m on MTEB, 14 checkpoints x 25 layers x
- * 32 tasks. Task means are log-normal over two orders of magnitude, so that 5 % of the units take half
- * of the time; a unit's time grows linearly with the layer, and hardly depends on the checkpoint.
+ * 32 tasks. Task means are log-normal over two orders of magnitude, so that 5 % of the units take
+ * half of the time; a unit's time grows linearly with the layer, and hardly depends on the
+ * checkpoint.
  *
  * Pure; the same grid size and seed give the same times. Threads: any.
  */
@@ -11,9 +12,10 @@
 
 struct es_synthetic_config {
     uint64_t seed;
-    double load_s;       /* to load a checkpoint */
-    double pass_share;   /* 0..1: the part of a unit's time that its bundle shares */
-    double slow_load_share; /* 0..1: share of checkpoints that take slow_load_factor times as long */
+    double load_s;     /* to load a checkpoint */
+    double pass_share; /* 0..1: the part of a unit's time that its bundle shares */
+    double
+        slow_load_share; /* 0..1: share of checkpoints that take slow_load_factor times as long */
     double slow_load_factor;
     double slow_node_share; /* 0..1: share of workers that are half as fast */
 };

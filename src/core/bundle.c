@@ -2,7 +2,7 @@
 
 /* Bundles whose costs are looked at again with each measured unit: at least so many, and at first as
  * many as it takes to have them all seen each time that the number of measurements has doubled. */
-#define REFRESH_LEAST 8
+#define REFRESH_LEAST 4
 #define REFRESH_MOST 4096
 /* A cost that changed by less does not change an order. */
 #define REFRESH_CHANGE 0.02
@@ -47,10 +47,10 @@ static uint32_t longer_end(const struct es_sched *sched, uint32_t bundle, double
     return last_s >= first_s ? units->last : units->first;
 }
 
-/* Ranked by what can't be divided: a bundle is broken by layer where that ends the job sooner, and so
- * the longest unit of those left is what must not come late. Tasks of which nothing is known come
- * before what is known to be of their expected length, each checkpoint beginning with another one: a
- * long one is to be found out early. */
+/* Ranked by what can't be divided: a bundle is broken by layer where that ends the job sooner, and
+ * so the longest unit of those left is what must not come late. Tasks of which nothing is known
+ * come before what is known to be of their expected length, each checkpoint beginning with another
+ * one: a long one is to be found out early. */
 static double key_of(const struct es_sched *sched, uint32_t bundle)
 {
     if (!sched->policy.by_length)
@@ -181,11 +181,11 @@ uint32_t es_bundle_take(struct es_sched *sched, uint32_t bundle, uint32_t worker
 {
     struct es_bundle *own = &sched->bundles[bundle];
     double work_s = (double)own->work_s, taken_s = 0;
-    uint32_t n = own->units.n <= n_max && work_s <= limit_s
-                     ? take_all(sched, bundle, worker, ret_units, &taken_s)
-                     : take_longest(sched, bundle, worker,
-                                    limit_s - es_bundle_pass_s(sched, bundle), n_max, ret_units,
-                                    &taken_s);
+    uint32_t n =
+        own->units.n <= n_max && work_s <= limit_s
+            ? take_all(sched, bundle, worker, ret_units, &taken_s)
+            : take_longest(sched, bundle, worker, limit_s - es_bundle_pass_s(sched, bundle), n_max,
+                           ret_units, &taken_s);
     set_work(sched, bundle, work_s - taken_s);
     rank(sched, bundle);
     return n;
@@ -193,32 +193,26 @@ uint32_t es_bundle_take(struct es_sched *sched, uint32_t bundle, uint32_t worker
 
 static void refresh(struct es_sched *sched, uint32_t bundle)
 {
+    double key = key_of(sched, bundle), before = sched->bundle_nodes[bundle].key;
+    if (fabs(key - before) <= REFRESH_CHANGE * fabs(before) && sched->policy.by_length)
+        return; /* the other layers will not have changed much either */
     double work_s = es_bundle_pass_s(sched, bundle);
     uint32_t id = sched->bundles[bundle].units.first;
     for (; id != ES_NONE; id = sched->units[id].next)
         work_s += es_bundle_unit_s(sched, bundle, id);
-    double work_before = (double)sched->bundles[bundle].work_s;
-    double key = key_of(sched, bundle), key_before = sched->bundle_nodes[bundle].key;
-    if (fabs(work_s - work_before) > REFRESH_CHANGE * work_before ||
-        fabs(key - key_before) > REFRESH_CHANGE * fabs(key_before)) {
-        set_work(sched, bundle, work_s);
-        rank(sched, bundle);
-    }
+    set_work(sched, bundle, work_s);
+    rank(sched, bundle);
 }
 
 void es_bundle_refresh_some(struct es_sched *sched)
 {
-    uint64_t n = ++sched->n_learned;
-    uint64_t wanted = sched->n_bundles / n;
-    uint32_t budget = wanted > REFRESH_MOST    ? REFRESH_MOST
-                      : wanted > REFRESH_LEAST ? (uint32_t)wanted
-                                               : REFRESH_LEAST;
-    if (budget > sched->n_bundles)
-        budget = sched->n_bundles;
+    uint64_t wanted = sched->n_bundles / ++sched->n_learned;
+    uint64_t n = wanted > REFRESH_MOST    ? REFRESH_MOST
+                 : wanted > REFRESH_LEAST ? wanted
+                                          : REFRESH_LEAST;
     uint32_t group = es_bundle_group(sched, sched->refresh_next);
-    while (budget-- > 0) {
-        uint32_t bundle = sched->refresh_next;
-        uint32_t now_in = es_bundle_group(sched, bundle);
+    while (n-- > 0) {
+        uint32_t bundle = sched->refresh_next, now_in = es_bundle_group(sched, bundle);
         if (now_in != group)
             es_group_changed(sched, group);
         group = now_in;

@@ -11,8 +11,8 @@
 #define SHORTEST_S 1e-6
 #define LOG_MOST 20.0 /* of any factor */
 
-/* Standard deviations of logarithms: how far apart things are before anything is measured, from what
- * was seen of language models on MTEB. */
+/* Standard deviations of logarithms: how far apart things are before anything is measured, from
+ * what was seen of language models on MTEB. */
 #define SD_UNKNOWN 2.0
 #define SD_HINTED 0.7
 #define SD_TASK 1.3
@@ -27,7 +27,9 @@
 #define SD_MOST 1.5
 #define SD_MOVE 2.5 /* a measurement moves an estimate by at most so many of its own */
 
-/* A load is told from a total if the rest is known to such a part of it. */
+/* A load is told from a total if the rest was measured so often elsewhere and is known to such a
+ * part of it. */
+#define LOAD_MEASURED 3
 #define LOAD_DOUBT 0.25
 
 /* One factor of a product, as far as it is known. */
@@ -49,13 +51,14 @@ struct kind {
 struct es_cost {
     const struct es_grid *grid;
     uint32_t n_layers, n_tasks;
-    struct kind tasks;       /* [n_tasks] seconds at a middling layer */
-    struct kind layers;      /* [n_layers] */
-    struct kind cells;       /* [n_tasks * n_layers] seconds, each for itself once it was measured */
+    struct kind tasks;  /* [n_tasks] seconds at a middling layer */
+    struct kind layers; /* [n_layers] */
+    struct kind cells;  /* [n_tasks * n_layers] seconds, each for itself once it was measured */
     struct kind checkpoints; /* [n_checkpoints] */
     struct kind passes;      /* [n_tasks] seconds, once measured */
-    struct factor pass_part; /* seconds of a pass over those of scoring; n == 0: passes cost nothing */
-    struct kind loads;       /* [n_checkpoints] seconds */
+    struct factor
+        pass_part;     /* seconds of a pass over those of scoring; n == 0: passes cost nothing */
+    struct kind loads; /* [n_checkpoints] seconds */
 };
 
 static void set(struct factor *factor, double log_value, double variance)
@@ -214,9 +217,9 @@ double es_cost_pass(const struct es_cost *cost, uint32_t checkpoint, uint32_t ta
     if (cost->pass_part.n == 0)
         return 0;
     const struct factor *pass = &cost->passes.factors[task];
-    double usual_s = pass->n > 0 ? (double)pass->value
-                                 : (double)cost->pass_part.value *
-                                       (double)get(&cost->tasks, task)->value;
+    double usual_s = pass->n > 0
+                         ? (double)pass->value
+                         : (double)cost->pass_part.value * (double)get(&cost->tasks, task)->value;
     return usual_s * (double)get(&cost->checkpoints, checkpoint)->value;
 }
 
@@ -277,7 +280,8 @@ double es_cost_surprise(const struct es_cost *cost, uint32_t unit_id, const stru
 static void learn_pass(struct es_cost *cost, struct es_unit unit, double pass_s, double noise)
 {
     struct factor *pass = &cost->passes.factors[unit.task], *part = &cost->pass_part;
-    double usual_s = fmax(pass_s, SHORTEST_S) / (double)get(&cost->checkpoints, unit.checkpoint)->value;
+    double usual_s =
+        fmax(pass_s, SHORTEST_S) / (double)get(&cost->checkpoints, unit.checkpoint)->value;
     double likely = log(usual_s / (double)get(&cost->tasks, unit.task)->value);
     if (part->n == 0)
         set(part, likely, SD_UNKNOWN * SD_UNKNOWN);
@@ -288,17 +292,19 @@ static void learn_pass(struct es_cost *cost, struct es_unit unit, double pass_s,
     learn(NULL, part, NULL, NULL, likely - (double)part->log, noise + SD_PASS * SD_PASS);
 }
 
-/* A load that was reported, or else what a total holds beyond the unit's own part, where that is known
- * well beside the load that is expected. (A choice that does not depend on the total, so that it is
- * wrong to neither side.) */
+/* A load that was reported, or else what a total holds beyond the unit's own part, where that is
+ * known well beside the load that is expected. (A choice that does not depend on the total, so that
+ * it is wrong to neither side.) */
 static void learn_load(struct es_cost *cost, struct es_unit unit, const struct es_times *times,
                        double noise)
 {
     double expected_s = es_cost_load(cost, unit.checkpoint), load_s = times->load_s;
     if (!is_seconds(load_s)) {
-        double own_s = es_cost_score_of(cost, unit) + es_cost_pass(cost, unit.checkpoint, unit.task);
+        double own_s =
+            es_cost_score_of(cost, unit) + es_cost_pass(cost, unit.checkpoint, unit.task);
         double sd_s = own_s * sqrt(score_variance(cost, unit));
-        if (!is_seconds(times->total_s) || sd_s > LOAD_DOUBT * expected_s)
+        if (!is_seconds(times->total_s) || sd_s > LOAD_DOUBT * expected_s ||
+            cost->cells.factors[cell_of(cost, unit)].n < LOAD_MEASURED)
             return;
         load_s = times->total_s - own_s;
     }
@@ -313,7 +319,8 @@ static void learn_score(struct es_cost *cost, struct es_unit unit, double surpri
     struct factor *checkpoint = begin(&cost->checkpoints, unit.checkpoint, SD_CHECKPOINT);
     struct factor *cell = &cost->cells.factors[cell_of(cost, unit)];
     double product = (double)task->log + (double)layer->log;
-    if (cell->n == 0) { /* its task and layer are all that is known of it, and tell nothing new of */
+    if (cell->n ==
+        0) { /* its task and layer are all that is known of it, and tell nothing new of */
         set(cell, product, /* the checkpoint */
             (double)task->variance + (double)layer->variance + SD_CELL * SD_CELL);
         learn(&cost->cells, cell, NULL, NULL, surprise, noise);

@@ -1,8 +1,8 @@
-/* Pairing heaps over numbered items: the greatest key first, the smaller number among equals, so that
- * the order never depends on history.
+/* Pairing heaps over numbered items: the greatest key first, the smaller number among equals, so
+ * that the order never depends on history.
  *
- * Any number of heaps share one array of nodes, as long as an item is in one of them at a time: a heap
- * is nothing but the number of its first item. No memory is allocated.
+ * Any number of heaps share one array of nodes, as long as an item is in one of them at a time: a
+ * heap is nothing but the number of its first item. No memory is allocated.
  *
  *     struct es_heap_node *nodes = es_mem_calloc(n, sizeof *nodes);
  *     es_heap_init(nodes, 0, n);

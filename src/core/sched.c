@@ -160,7 +160,8 @@ bool es_sched_is_held_by(const struct es_sched *sched, uint32_t worker, uint32_t
            sched->units[unit_id].state == ES_UNIT_HELD && sched->units[unit_id].worker == worker;
 }
 
-/* The answer to one recalled unit is in. After the last one, whoever wanted them is looked after. */
+/* The answer to one recalled unit is in. After the last one, whoever wanted them is looked after.
+ */
 static void answered(struct es_sched *sched, uint32_t worker, double now_s)
 {
     struct es_sched_worker *own = &sched->workers[worker];
@@ -217,8 +218,8 @@ static void learn_speed(struct es_sched *sched, uint32_t worker, uint32_t unit_i
 {
     struct es_sched_worker *own = &sched->workers[worker];
     double variance;
-    double surprise = es_cost_surprise(sched->cost, unit_id, times, paid, &variance) +
-                      log(own->speed);
+    double surprise =
+        es_cost_surprise(sched->cost, unit_id, times, paid, &variance) + log(own->speed);
     if (isnan(surprise))
         return;
     variance += own->speed_variance;
@@ -283,7 +284,8 @@ bool es_sched_failed(struct es_sched *sched, uint32_t worker, uint32_t unit_id, 
         unit->state = ES_UNIT_FAILED;
         return true;
     }
-    uint32_t doublings = unit->n_failed < ES_SCHED_N_DELAYED ? unit->n_failed - 1u : ES_SCHED_N_DELAYED - 1;
+    uint32_t doublings =
+        unit->n_failed < ES_SCHED_N_DELAYED ? unit->n_failed - 1u : ES_SCHED_N_DELAYED - 1;
     unit->state = ES_UNIT_DELAYED;
     unit->u.ready_s =
         (float)(now_s - sched->start_s + ldexp(sched->config.retry_delay_s, (int)doublings));

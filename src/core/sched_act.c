@@ -1,7 +1,7 @@
 #include "core/sched_state.h"
 
 /* A worker's part of what is left that one bundle may be; a longer one is broken by layer. */
-#define BUNDLE_PART 0.02
+#define BUNDLE_PART 0.1
 /* A broken bundle pays its pass again: each piece is at least so many passes long. */
 #define PIECE_PASSES 2
 /* Holding so many times what would be given is too much. */
@@ -12,7 +12,8 @@ static void release_delayed(struct es_sched *sched, double now_s)
 {
     for (uint32_t i = 0; i < ES_SCHED_N_DELAYED && sched->n_delayed > 0; i++) {
         struct es_unit_list *list = &sched->delayed[i];
-        while (list->n > 0 && sched->start_s + (double)sched->units[list->first].u.ready_s <= now_s) {
+        while (list->n > 0 &&
+               sched->start_s + (double)sched->units[list->first].u.ready_s <= now_s) {
             uint32_t unit_id = list->first;
             es_unit_list_remove(list, sched->units, unit_id);
             sched->n_delayed--;
@@ -76,9 +77,9 @@ static void give_promised(struct es_sched *sched, uint32_t worker, double now_s,
     give(sched, worker, bundle, sched->layers, n, now_s, ret_action);
 }
 
-/* Asks for the last unit that a worker has not begun, and for those before it of the same bundle while
- * what is left to it ends later than what is taken would: for the thief (ES_NONE: for anybody) that
- * begins at to_end_s, and a second of it takes 1 / to_speed. */
+/* Asks for the last unit that a worker has not begun, and for those before it of the same bundle
+ * while what is left to it ends later than what is taken would: for the thief (ES_NONE: for
+ * anybody) that begins at to_end_s, and a second of it takes 1 / to_speed. */
 static void recall(struct es_sched *sched, uint32_t victim, uint32_t thief, double to_end_s,
                    double to_speed, double now_s, struct es_action *ret_action)
 {
@@ -123,12 +124,12 @@ static void recall_for(struct es_sched *sched, uint32_t thief, uint32_t victim, 
     if (bundle != to->bundle)
         to_end_s += es_bundle_pass_s(sched, bundle) / to->speed;
     to->victim = victim;
-    es_queue_sleep(sched, thief);
+    es_queue_rest(sched, thief, now_s);
     recall(sched, victim, thief, to_end_s, to->speed, now_s, ret_action);
 }
 
-/* A worker that holds clearly more than it would be given now (as costs have turned out, or since more
- * workers have come) gives the last of it back. */
+/* A worker that holds clearly more than it would be given now (as costs have turned out, or since
+ * more workers have come) gives the last of it back. */
 static bool relieve(struct es_sched *sched, double now_s, struct es_action *ret_action)
 {
     uint32_t worker = sched->victims;
@@ -153,12 +154,10 @@ static bool look_after(struct es_sched *sched, uint32_t worker, double now_s,
         give_promised(sched, worker, now_s, ret_action);
         return true;
     }
-    if (own->queue.n > 1 && es_queue_is_overdue(sched, worker, now_s)) { /* are the others, too? */
-        es_queue_reprice(sched, worker);
-        es_queue_changed(sched, worker, now_s);
-    }
+    if (es_queue_expect_longer(sched, worker, now_s) && own->group != ES_NONE)
+        es_queue_wake_one(sched, own->group, ES_NONE, now_s); /* to take from it, perhaps */
     if (own->victim != ES_NONE || !es_queue_is_hungry(sched, worker, now_s)) {
-        es_queue_sleep_if_due(sched, worker, now_s);
+        es_queue_rest(sched, worker, now_s);
         return false;
     }
     struct es_choice choice = es_sched_choose(sched, worker, now_s);
@@ -170,10 +169,9 @@ static bool look_after(struct es_sched *sched, uint32_t worker, double now_s,
         recall_for(sched, worker, choice.victim, now_s, ret_action);
         return true;
     }
+    es_queue_rest(sched, worker, now_s);
     if (isfinite(choice.retry_s))
         es_queue_wake_at(sched, worker, choice.retry_s);
-    else
-        es_queue_sleep(sched, worker);
     return false;
 }
 

@@ -1,53 +1,87 @@
 #include "core/sched_state.h"
 
-/* A point in time at which a worker could begin elsewhere: its queue is through, and what it needs is
- * loaded. */
+/* A worker that still has work where it is moves only if what is left is so many loads long. */
+#define MOVE_LOADS 2
+/* A load that nobody waits to save. */
+#define NO_LOAD_S 0.001
+
+/* A point in time at which a worker could begin elsewhere: its queue is through, and what it needs
+ * is loaded. */
 static double begin_at(const struct es_sched *sched, uint32_t worker, double now_s)
 {
     const struct es_sched_worker *own = &sched->workers[worker];
     return own->queue.n == 0 ? now_s : fmax(own->end_s, now_s);
 }
 
-/* Whether a worker that pays load_s first begins earlier than others would. One that has been idle for
- * as long as a load takes does not wait any longer, whatever was expected. If it is to wait,
- * *ret_retry_s is when to ask again. */
+/* Whether a worker that pays load_s first begins earlier than others would. What should have begun
+ * already is taken to be late for as long again. If an idle worker is to wait, *ret_retry_s is when
+ * to ask again at the latest: if nothing has happened by then, it is worth it. */
 static bool is_worth(const struct es_sched *sched, uint32_t worker, double begins_s, double load_s,
                      double now_s, double *ret_retry_s)
 {
-    const struct es_sched_worker *own = &sched->workers[worker];
-    if (begins_s > begin_at(sched, worker, now_s) + load_s)
+    if (sched->workers[worker].queue.n > 0)
+        return begins_s > begin_at(sched, worker, now_s) + load_s;
+    if (load_s <= NO_LOAD_S || fabs(now_s - begins_s) >= load_s)
         return true;
-    if (own->queue.n > 0)
-        return false;
-    if (now_s >= own->end_s + load_s)
-        return true;
-    *ret_retry_s = fmin(*ret_retry_s, own->end_s + load_s);
+    *ret_retry_s = fmin(*ret_retry_s, begins_s + 1.001 * load_s);
     return false;
 }
 
-/* A bundle elsewhere that would make the job end later if it were not begun now: nobody who works on
- * its checkpoint can begin it in time. */
+/* A bundle elsewhere that would make the job end later if it were not begun now: nobody who works
+ * on its checkpoint can begin it in time, or nobody works there at all. Of one of either kind, the one
+ * that would end later; an untouched checkpoint has to be loaded by somebody anyhow. */
 static uint32_t critical(struct es_sched *sched, uint32_t worker, double now_s)
 {
     const struct es_sched_worker *own = &sched->workers[worker];
-    double left_s = es_sched_left_s(sched, now_s);
+    double end_s = now_s + es_sched_left_s(sched, now_s);
     double begin_s = begin_at(sched, worker, now_s);
     double own_s = own->group == ES_NONE ? 0 : es_group_longest_s(sched, own->group);
-    uint32_t group = sched->touched_longest;
-    if (group != ES_HEAP_EMPTY && group != own->group && own_s < es_group_longest_s(sched, group)) {
-        double others_s = es_group_first_end(sched, group);
-        double load_s = es_group_load_s(sched, group);
-        if (others_s + es_group_longest_s(sched, group) > now_s + left_s &&
-            begin_s + load_s < others_s)
-            return es_bundle_first_for(sched, group, worker);
+    double touched_end_s = 0;
+    uint32_t touched = sched->touched_longest, untouched = sched->untouched_longest;
+    if (touched != ES_HEAP_EMPTY && touched != own->group &&
+        own_s < es_group_longest_s(sched, touched)) {
+        double others_s = es_group_first_end(sched, touched);
+        if (begin_s + es_group_load_s(sched, touched) < others_s)
+            touched_end_s = others_s + es_group_longest_s(sched, touched);
     }
-    group = sched->untouched_longest;
-    if (group != ES_HEAP_EMPTY && group != own->group && own_s < es_group_longest_s(sched, group)) {
-        double needs_s = es_group_longest_s(sched, group) + es_group_load_s(sched, group);
-        if (begin_s + needs_s > now_s + 0.95 * left_s)
-            return es_bundle_first_for(sched, group, worker);
+    if (untouched != ES_HEAP_EMPTY && untouched != own->group &&
+        own_s < es_group_longest_s(sched, untouched)) {
+        double needs_s =
+            es_group_longest_s(sched, untouched) + es_group_load_s(sched, untouched);
+        double untouched_end_s = begin_s + needs_s;
+        if (untouched_end_s > now_s + 0.95 * (end_s - now_s) &&
+            untouched_end_s >= 0.99 * touched_end_s)
+            return es_bundle_first_for(sched, untouched, worker);
     }
-    return ES_NONE;
+    /* Joining pays a load that nobody else would have to: it must be worth that. */
+    if (untouched != ES_HEAP_EMPTY)
+        end_s += es_group_load_s(sched, untouched);
+    return touched_end_s > end_s ? es_bundle_first_for(sched, touched, worker) : ES_NONE;
+}
+
+/* A bundle of a group that cannot be through in time, for a worker whose own group can do without
+ * it. One that moves early is worth many that move at the end, each with a load to pay; but not so
+ * early that it would be too much. */
+static uint32_t rebalance(struct es_sched *sched, uint32_t worker, double now_s)
+{
+    const struct es_sched_worker *own = &sched->workers[worker];
+    uint32_t group = sched->touched_drain;
+    if (sched->untouched_work != ES_HEAP_EMPTY || group == ES_HEAP_EMPTY || own->group == ES_NONE ||
+        group == own->group)
+        return ES_NONE;
+    const struct es_group *from = &sched->groups[own->group], *to = &sched->groups[group];
+    double end_s = now_s + es_sched_left_s(sched, now_s);
+    double speed = from->busy_speed - (own->counted ? own->counted_speed : 0);
+    double work = from->work_s + from->busy_end - (own->counted ? own->counted_end : 0);
+    double begin_s = begin_at(sched, worker, now_s) + MOVE_LOADS * es_group_load_s(sched, group);
+    if (from->n_busy <= own->counted || work > speed * end_s || begin_s > end_s)
+        return ES_NONE;
+    double joined_end =
+        to->work_s + to->busy_end +
+        own->speed * (begin_at(sched, worker, now_s) + es_group_load_s(sched, group));
+    if (joined_end < end_s * (to->busy_speed + own->speed))
+        return ES_NONE;
+    return es_bundle_first_for(sched, group, worker);
 }
 
 /* The first group of a heap with something that the worker may run; groups with nothing for it are
@@ -79,6 +113,8 @@ static uint32_t pending_bundle(struct es_sched *sched, uint32_t worker, double n
     uint32_t bundle = ES_NONE;
     if (sched->policy.joins)
         bundle = critical(sched, worker, now_s);
+    if (bundle == ES_NONE && sched->policy.joins)
+        bundle = rebalance(sched, worker, now_s);
     if (bundle == ES_NONE && own_group != ES_NONE)
         bundle = es_bundle_first_for(sched, own_group, worker);
     if (bundle == ES_NONE)
@@ -88,8 +124,10 @@ static uint32_t pending_bundle(struct es_sched *sched, uint32_t worker, double n
     bundle = first_for(sched, &sched->touched_drain, worker, &group);
     if (bundle == ES_NONE)
         return bundle;
-    bool worth = is_worth(sched, worker, es_group_drain(sched, group),
-                          es_group_load_s(sched, group), now_s, ret_retry_s);
+    double others_begin = fmax(es_group_first_end(sched, group),
+                               es_group_drain(sched, group) - es_group_longest_s(sched, group));
+    bool worth =
+        is_worth(sched, worker, others_begin, es_group_load_s(sched, group), now_s, ret_retry_s);
     return worth ? bundle : ES_NONE;
 }
 
@@ -99,8 +137,8 @@ static bool may_take_from(const struct es_sched *sched, uint32_t worker, uint32_
            es_bundle_unit_allowed(sched, sched->workers[victim].queue.last, worker);
 }
 
-/* Whoever holds the unit that would begin last of all; of its own group first, where nothing is to be
- * loaded. */
+/* Whoever holds the unit that would begin last of all; of its own group first, where nothing is to
+ * be loaded. */
 static uint32_t victim(struct es_sched *sched, uint32_t worker, double now_s, double *ret_retry_s)
 {
     uint32_t own_group = sched->workers[worker].group;
@@ -118,8 +156,8 @@ static uint32_t victim(struct es_sched *sched, uint32_t worker, double now_s, do
     uint32_t group = sched->workers[other].group;
     double load_s = es_group_load_s(sched, group);
     double begins_s = sched->victim_nodes[other].key + load_s;
-    bool worth = is_worth(sched, worker, begins_s, group == own_group ? 0 : load_s, now_s,
-                          ret_retry_s);
+    bool worth =
+        is_worth(sched, worker, begins_s, group == own_group ? 0 : load_s, now_s, ret_retry_s);
     return worth ? other : ES_NONE;
 }
 

@@ -9,6 +9,11 @@
 #define HELD_MOST 8192
 /* However long a unit takes, its successor is decided on not earlier before its end. */
 #define AHEAD_MOST_S 5.0
+/* A unit that takes longer than expected by this part of it, and by this time, is overdue; it is
+ * then expected to take so many times as long as it has. */
+#define OVERDUE_PART 0.25
+#define OVERDUE_LEAST_S 0.01
+#define OVERDUE_TIMES 1.5
 /* Units of a queue whose costs are looked at again after a surprise. */
 #define REPRICED_MOST 32
 
@@ -94,26 +99,27 @@ void es_queue_wake_at(struct es_sched *sched, uint32_t worker, double at_s)
     es_heap_set(sched->wake_nodes, &sched->wake, worker, -at_s);
 }
 
-void es_queue_sleep(struct es_sched *sched, uint32_t worker)
-{
-    es_heap_remove(sched->wake_nodes, &sched->wake, worker);
-}
-
-void es_queue_sleep_if_due(struct es_sched *sched, uint32_t worker, double now_s)
-{
-    if (-sched->wake_nodes[worker].key <= now_s)
-        es_queue_sleep(sched, worker);
-}
-
 static double running_end(const struct es_sched *sched, const struct es_sched_worker *own)
 {
     return own->since_s + (double)sched->units[own->queue.first].u.expected_s / own->speed;
 }
 
-bool es_queue_is_overdue(const struct es_sched *sched, uint32_t worker, double now_s)
+/* When the running unit will have taken so much longer than expected that it must be looked at. */
+static double overdue_at(const struct es_sched *sched, const struct es_sched_worker *own)
+{
+    double running_s = (double)sched->units[own->queue.first].u.expected_s / own->speed;
+    return own->since_s + running_s + fmax(OVERDUE_PART * running_s, OVERDUE_LEAST_S);
+}
+
+void es_queue_rest(struct es_sched *sched, uint32_t worker, double now_s)
 {
     const struct es_sched_worker *own = &sched->workers[worker];
-    return own->queue.n > 0 && running_end(sched, own) < now_s;
+    if (-sched->wake_nodes[worker].key > now_s)
+        return;
+    if (own->queue.n > 0 && overdue_at(sched, own) > now_s)
+        es_queue_wake_at(sched, worker, overdue_at(sched, own));
+    else
+        es_heap_remove(sched->wake_nodes, &sched->wake, worker);
 }
 
 double es_queue_wanted_most_s(const struct es_sched *sched)
@@ -121,10 +127,11 @@ double es_queue_wanted_most_s(const struct es_sched *sched)
     return fmax(sched->config.prefetch_s, AHEAD_MOST_S);
 }
 
-/* Seconds of work below which a worker gets more. Long units are decided on late, when more is known;
- * and no more than its part of what is left is held, so that the first ones to come do not take all of
- * a short job. */
-static double wanted_s(const struct es_sched *sched, const struct es_sched_worker *own, double now_s)
+/* Seconds of work below which a worker gets more. Long units are decided on late, when more is
+ * known; and no more than its part of what is left is held, so that the first ones to come do not
+ * take all of a short job. */
+static double wanted_s(const struct es_sched *sched, const struct es_sched_worker *own,
+                       double now_s)
 {
     double last_s = (double)sched->units[own->queue.last].u.expected_s / own->speed;
     double ahead_s = fmax(sched->config.prefetch_s, fmin(last_s / 2, AHEAD_MOST_S));
@@ -135,8 +142,7 @@ static double wanted_s(const struct es_sched *sched, const struct es_sched_worke
 static double held_s(const struct es_sched *sched, const struct es_sched_worker *own, double now_s)
 {
     double running_s = (double)sched->units[own->queue.first].u.expected_s;
-    return fmax(running_end(sched, own) - now_s, 0) +
-           (own->queue_s - running_s) / own->speed;
+    return fmax(running_end(sched, own) - now_s, 0) + (own->queue_s - running_s) / own->speed;
 }
 
 bool es_queue_is_hungry(const struct es_sched *sched, uint32_t worker, double now_s)
@@ -150,7 +156,8 @@ bool es_queue_is_hungry(const struct es_sched *sched, uint32_t worker, double no
 uint32_t es_queue_recallable(const struct es_sched *sched, uint32_t worker)
 {
     const struct es_sched_worker *own = &sched->workers[worker];
-    if (own->queue.n < 2 || own->n_recalled > 0 || sched->units[own->queue.last].recall != ES_RECALL_NONE)
+    if (own->queue.n < 2 || own->n_recalled > 0 ||
+        sched->units[own->queue.last].recall != ES_RECALL_NONE)
         return ES_NONE;
     return own->queue.last;
 }
@@ -186,10 +193,9 @@ void es_queue_changed(struct es_sched *sched, uint32_t worker, double now_s)
         count(sched, own);
         es_heap_set(sched->end_nodes, &group->ends, worker, -own->end_s);
         rank_as_victim(sched, worker, now_s);
-        if (own->queue.n < HELD_MOST)
-            es_queue_wake_at(sched, worker, own->end_s - wanted_s(sched, own, now_s));
-        else
-            es_queue_sleep(sched, worker);
+        double hungry_at =
+            own->queue.n < HELD_MOST ? own->end_s - wanted_s(sched, own, now_s) : (double)INFINITY;
+        es_queue_wake_at(sched, worker, fmin(hungry_at, overdue_at(sched, own)));
     } else {
         if (group)
             es_heap_set(sched->end_nodes, &group->idle, worker, -own->end_s);
@@ -219,8 +225,8 @@ static void price(struct es_sched *sched, uint32_t worker, uint32_t unit_id)
     if (unit->pays != ES_COST_PAID_NOTHING)
         expected_s += es_bundle_pass_s(sched, bundle);
     if (unit->pays == ES_COST_PAID_LOAD) /* no slower on a slow worker */
-        expected_s += es_cost_load(sched->cost, bundle / sched->n_tasks) *
-                      sched->workers[worker].speed;
+        expected_s +=
+            es_cost_load(sched->cost, bundle / sched->n_tasks) * sched->workers[worker].speed;
     unit->u.expected_s = (float)expected_s;
 }
 
@@ -253,6 +259,22 @@ void es_queue_reprice(struct es_sched *sched, uint32_t worker)
         if (sched->units[id].recall != ES_RECALL_ASKED)
             own->queue_s += (double)sched->units[id].u.expected_s - before_s;
     }
+}
+
+bool es_queue_expect_longer(struct es_sched *sched, uint32_t worker, double now_s)
+{
+    struct es_sched_worker *own = &sched->workers[worker];
+    if (own->queue.n == 0 || overdue_at(sched, own) > now_s)
+        return false;
+    es_queue_reprice(sched, worker); /* others may have taught what to expect */
+    if (overdue_at(sched, own) <= now_s) {
+        struct es_unit_node *first = &sched->units[own->queue.first];
+        double before_s = (double)first->u.expected_s;
+        first->u.expected_s = (float)(OVERDUE_TIMES * (now_s - own->since_s) * own->speed);
+        own->queue_s += (double)first->u.expected_s - before_s;
+    }
+    es_queue_changed(sched, worker, now_s);
+    return true;
 }
 
 void es_queue_remove(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s)

@@ -1,9 +1,9 @@
 /* What the scheduler is made of. Only sched*.c and bundle.c look in here.
  *
  * Pending units lie in bundles, bundles in groups, and every worker belongs to a group: with the
- * affine policy a group is a checkpoint and its members are those that have it loaded (or will, when
- * their queue is through); `fifo` and `lpt` have one group, `static` one for each share. A policy is
- * then no more than a row of flags (sched.c), and all of them use the same queues.
+ * affine policy a group is a checkpoint and its members are those that have it loaded (or will,
+ * when their queue is through); `fifo` and `lpt` have one group, `static` one for each share. A
+ * policy is then no more than a row of flags (sched.c), and all of them use the same queues.
  *
  *     sched.c        events, and what is asked about the state
  *     sched_act.c    ... and the loop that turns them into actions
@@ -29,11 +29,11 @@
 
 /* A policy: how work is grouped and ordered, and what a worker may do beyond its group. */
 struct es_policy_traits {
-    bool by_checkpoint; /* a group is a checkpoint */
-    bool one_group;     /* everything is in one, and so is everybody */
-    bool by_length;     /* longest bundle first; else grid order */
-    bool joins;         /* may join a group that others work on */
-    bool recalls;       /* may take what another worker has not begun */
+    bool by_checkpoint;  /* a group is a checkpoint */
+    bool one_group;      /* everything is in one, and so is everybody */
+    bool by_length;      /* longest bundle first; else grid order */
+    bool joins;          /* may join a group that others work on */
+    bool recalls;        /* may take what another worker has not begun */
     bool retry_anywhere; /* a failed unit may go back to the same worker at once */
 };
 
@@ -49,18 +49,18 @@ struct es_group {
     double work_s; /* of its bundles */
     bool touched;  /* has busy members; which of the two pairs of heaps it stands in */
     uint32_t n_busy;
-    double busy_speed; /* sum over its busy members */
-    double busy_end;   /* sum of speed x end */
-    uint32_t ends;     /* heap of busy members, first to be through first */
-    uint32_t victims;  /* heap of members that can be recalled from */
-    uint32_t idle;     /* heap of idle members, longest idle first */
+    double busy_speed;     /* sum over its busy members */
+    double busy_end;       /* sum of speed x end */
+    uint32_t ends;         /* heap of busy members, first to be through first */
+    uint32_t victims;      /* heap of members that can be recalled from */
+    uint32_t idle;         /* heap of idle members, longest idle first */
     double counted_load_s; /* its part of es_sched.untouched_load_s */
 };
 
 struct es_sched_worker {
     bool alive;
     double speed;
-    double speed_variance; /* of its logarithm */
+    double speed_variance;     /* of its logarithm */
     struct es_unit_list queue; /* the first one runs */
     double queue_s;            /* expected seconds of all that it holds, at speed 1 */
     double since_s;            /* when the first one began */
@@ -70,7 +70,7 @@ struct es_sched_worker {
     uint32_t bundle;           /* passed last by then */
     uint32_t done_checkpoint;  /* of the unit that ended last */
     uint32_t done_bundle;
-    bool counted;         /* in its group's busy sums, as: */
+    bool counted; /* in its group's busy sums, as: */
     double counted_speed;
     double counted_end;
     uint32_t n_recalled; /* units asked back from it and not answered */
@@ -87,21 +87,22 @@ struct es_sched {
     uint32_t n_checkpoints, n_layers, n_tasks, n_units, n_bundles, n_groups;
     double start_s; /* the first event; NaN before */
 
-    struct es_unit_node *units;       /* [n_units] */
-    struct es_bundle *bundles;        /* [n_bundles] checkpoint * n_tasks + task */
+    struct es_unit_node *units;        /* [n_units] */
+    struct es_bundle *bundles;         /* [n_bundles] checkpoint * n_tasks + task */
     struct es_heap_node *bundle_nodes; /* [n_bundles] in their group's heap */
-    struct es_unit_list delayed[ES_SCHED_N_DELAYED]; /* by number of failures: each in order of its time */
+    struct es_unit_list
+        delayed[ES_SCHED_N_DELAYED]; /* by number of failures: each in order of its time */
     uint32_t n_ready, n_delayed, n_promised, n_held;
 
     struct es_group *groups;            /* [n_groups] */
     struct es_heap_node *work_nodes;    /* [n_groups] in untouched_work or touched_drain */
     struct es_heap_node *longest_nodes; /* [n_groups] in untouched_longest or touched_longest */
-    uint32_t untouched_work;    /* heap: most work first */
-    uint32_t untouched_longest; /* heap: longest unit first */
-    uint32_t touched_drain;     /* heap: last to be through first, if nobody joins */
-    uint32_t touched_longest;   /* heap: last end of the longest unit first */
-    double work_s;              /* sum over groups */
-    double untouched_load_s;    /* sum of the loads of untouched groups */
+    uint32_t untouched_work;            /* heap: most work first */
+    uint32_t untouched_longest;         /* heap: longest unit first */
+    uint32_t touched_drain;             /* heap: last to be through first, if nobody joins */
+    uint32_t touched_longest;           /* heap: last end of the longest unit first */
+    double work_s;                      /* sum over groups */
+    double untouched_load_s;            /* sum of the loads of untouched groups */
 
     struct es_sched_worker *workers; /* [workers_cap], and each array of nodes */
     size_t workers_cap;
@@ -109,9 +110,9 @@ struct es_sched {
     struct es_heap_node *end_nodes;    /* in their group's ends, or idle */
     struct es_heap_node *member_nodes; /* in their group's victims; idle workers: in `idle` */
     struct es_heap_node *victim_nodes; /* in `victims` */
-    uint32_t wake;    /* heap: first to be looked after first */
-    uint32_t victims; /* heap: of whom a unit not begun would begin last */
-    uint32_t idle;    /* heap: longest idle first */
+    uint32_t wake;                     /* heap: first to be looked after first */
+    uint32_t victims;                  /* heap: of whom a unit not begun would begin last */
+    uint32_t idle;                     /* heap: longest idle first */
     uint32_t n_workers;
     double total_speed;
     double busy_speed; /* sums over all busy workers, as in es_group */
@@ -156,7 +157,8 @@ double es_sched_left_s(const struct es_sched *sched, double now_s);
 
 /* sched_queue.c */
 int es_queue_add_worker(struct es_sched *sched, uint32_t worker);
-/* The queue or what it costs has changed: ranks the worker anew, as busy, idle, hungry and victim. */
+/* The queue or what it costs has changed: ranks the worker anew, as busy, idle, hungry and victim.
+ */
 void es_queue_changed(struct es_sched *sched, uint32_t worker, double now_s);
 void es_queue_set_group(struct es_sched *sched, uint32_t worker, uint32_t group);
 /* The unit becomes HELD, last in the queue, with what it is expected to cost there. */
@@ -168,16 +170,16 @@ void es_queue_reprice(struct es_sched *sched, uint32_t worker);
 double es_queue_wanted_most_s(const struct es_sched *sched);
 /* Holds less than it should at this time. */
 bool es_queue_is_hungry(const struct es_sched *sched, uint32_t worker, double now_s);
-/* The running unit takes longer than expected. */
-bool es_queue_is_overdue(const struct es_sched *sched, uint32_t worker, double now_s);
+/* Expects more of a running unit that is overdue, or false. */
+bool es_queue_expect_longer(struct es_sched *sched, uint32_t worker, double now_s);
 /* Removes a worker from every heap. */
 void es_queue_forget(struct es_sched *sched, uint32_t worker);
 /* An idle worker may find something in this group now: has one looked after. Not `except`. */
 void es_queue_wake_one(struct es_sched *sched, uint32_t group, uint32_t except, double now_s);
 void es_queue_wake_at(struct es_sched *sched, uint32_t worker, double at_s);
-/* Not before something happens to it; `if_due`: unless it is to be looked after later. */
-void es_queue_sleep(struct es_sched *sched, uint32_t worker);
-void es_queue_sleep_if_due(struct es_sched *sched, uint32_t worker, double now_s);
+/* Nothing can be done for it now: not before the time it is to be looked after anyway, if that is
+ * to come; else not before something happens, or its unit is overdue. */
+void es_queue_rest(struct es_sched *sched, uint32_t worker, double now_s);
 /* The last unit that can be recalled from a worker, or ES_NONE. */
 uint32_t es_queue_recallable(const struct es_sched *sched, uint32_t worker);
 

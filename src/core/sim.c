@@ -29,7 +29,8 @@ struct message {
     struct es_times times;
 };
 
-/* Messages on their way. As all take equally long, they arrive in the order in which they were sent. */
+/* Messages on their way. As all take equally long, they arrive in the order in which they were
+ * sent. */
 struct channel {
     struct message *ring;
     size_t cap; /* a power of two, or 0 */
@@ -58,11 +59,12 @@ struct sim {
     double now_s;
     uint32_t n_tasks;
     struct sim_worker *workers;
-    struct es_unit_node *units; /* their links only */
+    struct es_unit_node *units;                                /* their links only */
     struct es_heap_node *end_nodes, *join_nodes, *leave_nodes; /* [n_workers] */
     uint32_t ends, joins, leaves;                              /* heaps by time */
     struct channel to_workers, to_coordinator;
-    uint32_t last_addressed; /* of the actions in hand: those in a row for one worker are one message */
+    uint32_t
+        last_addressed; /* of the actions in hand: those in a row for one worker are one message */
     bool no_memory;
     struct es_sim_result result;
 };
@@ -209,7 +211,8 @@ static void arrive_at_coordinator(struct sim *sim, const struct message *message
         sim->result.n_units_done++;
         break;
     case MESSAGE_FAILED:
-        sim->result.n_units_failed += es_sched_failed(sim->sched, worker, unit_id, true, sim->now_s);
+        sim->result.n_units_failed +=
+            es_sched_failed(sim->sched, worker, unit_id, true, sim->now_s);
         break;
     case MESSAGE_RETURNED:
         es_sched_returned(sim->sched, worker, unit_id, sim->now_s);
@@ -408,8 +411,8 @@ int es_sim_run(const struct es_grid *grid, const uint8_t *pending, struct es_cos
                const struct es_sim_times *times, const struct es_sim_config *config,
                struct es_sim_result *ret_result, struct es_err *err)
 {
-    struct sim sim = {.grid = grid, .truth = times, .config = config,
-                      .n_tasks = es_grid_n_tasks(grid)};
+    struct sim sim = {
+        .grid = grid, .truth = times, .config = config, .n_tasks = es_grid_n_tasks(grid)};
     es_rng_init(&sim.rng, config->seed);
     int rc = allocate(&sim) ? 0 : es_err_nomem(err, "simulating");
     if (rc == 0) {
@@ -423,8 +426,8 @@ int es_sim_run(const struct es_grid *grid, const uint8_t *pending, struct es_cos
         rc = run(&sim, err);
     if (rc == 0) {
         sim.result.makespan_s = sim.now_s;
-        sim.result.idle_s = fmax(
-            config->n_workers * sim.now_s - sim.result.work_s - sim.result.load_s, 0);
+        sim.result.idle_s =
+            fmax(config->n_workers * sim.now_s - sim.result.work_s - sim.result.load_s, 0);
         *ret_result = sim.result;
     }
     clear(&sim);

@@ -111,17 +111,18 @@ int es_synthetic_create(const struct es_grid *grid, uint32_t n_workers,
                         struct es_synthetic **ret_synthetic, struct es_err *err)
 {
     uint32_t n_checkpoints = es_grid_n_checkpoints(grid);
-    struct es_rng rng;
+    struct es_rng rng, workers_rng; /* whatever runs it, it is the same sweep */
     struct es_synthetic *synthetic = es_mem_calloc(1, sizeof *synthetic);
     if (!synthetic)
         return es_err_nomem(err, "making up times");
     es_rng_init(&rng, config->seed);
+    es_rng_init(&workers_rng, ~config->seed);
     synthetic->unit_s = es_mem_calloc(es_grid_n_units(grid), sizeof *synthetic->unit_s);
     synthetic->pass_s =
         es_mem_calloc((size_t)n_checkpoints * es_grid_n_tasks(grid), sizeof *synthetic->pass_s);
     synthetic->load_s = two_kinds(&rng, n_checkpoints, config->slow_load_share, config->load_s,
                                   config->load_s * config->slow_load_factor);
-    synthetic->speed = two_kinds(&rng, n_workers, config->slow_node_share, 1, 0.5);
+    synthetic->speed = two_kinds(&workers_rng, n_workers, config->slow_node_share, 1, 0.5);
     if (!synthetic->unit_s || !synthetic->pass_s || !synthetic->load_s || !synthetic->speed ||
         fill(synthetic, grid, &rng, config->pass_share) < 0) {
         es_synthetic_free(synthetic);
@@ -144,9 +145,8 @@ void es_synthetic_free(struct es_synthetic *synthetic)
 
 struct es_sim_times es_synthetic_times(const struct es_synthetic *synthetic)
 {
-    return (struct es_sim_times){.unit_s = synthetic->unit_s,
-                                 .load_s = synthetic->load_s,
-                                 .pass_s = synthetic->pass_s};
+    return (struct es_sim_times){
+        .unit_s = synthetic->unit_s, .load_s = synthetic->load_s, .pass_s = synthetic->pass_s};
 }
 
 const double *es_synthetic_speeds(const struct es_synthetic *synthetic)

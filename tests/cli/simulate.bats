@@ -62,6 +62,7 @@ END
     [[ "$output" == *"1 rows are outside the grid, and 784 units of the grid are not in it"* ]]
     run bash -c "'$evalsweep' simulate sweep.json --trace trace.csv --workers 4 --json 2>/dev/null"
     [ "$(echo "$output" | json units)" -eq 16 ]
+    [ "$(echo "$output" | json checkpoint_loads)" -eq 4 ] # one for each worker, and none twice
     [ "$(echo "$output" | json lower_bound_s)" -eq 400 ]
     run bash -c "'$evalsweep' simulate sweep.json --trace trace.csv --known step1 --json 2>/dev/null"
     [ "$(echo "$output" | json units)" -eq 12 ]

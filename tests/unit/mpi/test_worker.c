@@ -268,6 +268,7 @@ static void a_drain_gives_back_everything_and_interrupts(void **state)
     assign(f, 1, 1, 2); /* was on the way: comes back untried */
     assert_next(f, id_of(f, 1, 0, 1), ES_RESULT_RETURNED);
     assert_next(f, id_of(f, 1, 1, 1), ES_RESULT_RETURNED);
+    assert_false(exists(f, (struct es_unit){1, 0, 1}, "."));
     quit(f);
 }
 
