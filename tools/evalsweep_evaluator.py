@@ -26,6 +26,7 @@ By hand, without evalsweep, replies are printed on stdout:
     echo '{"unit":0,"checkpoint":"step8","layer":2,"task":"WineKNN"}' | python3 my_evaluator.py
 """
 
+import fcntl
 import json
 import math
 import os
@@ -51,8 +52,8 @@ def metric(name, value, split="test", subset="default"):
 
 def serve(score):
     """Answers requests with score(request) until stdin is closed."""
+    replies = _open_replies()  # first: else a descriptor of ours may get the number of a closed one
     requests = _open_requests()
-    replies = _open_replies()
     for line in requests:
         if line.strip():
             reply = _answer(score, json.loads(line))
@@ -105,7 +106,7 @@ def _open_requests():
 def _open_replies():
     descriptor = os.environ.pop("EVALSWEEP_REPLY_FD", None)
     path = os.environ.pop("EVALSWEEP_REPLY_PATH", None)
-    if descriptor is not None and (path is None or _is_pipe(int(descriptor))):
+    if descriptor is not None and (path is None or _is_reply_pipe(int(descriptor))):
         os.set_inheritable(int(descriptor), False)
         return os.fdopen(int(descriptor), "wb")
     if path is not None:
@@ -113,10 +114,11 @@ def _open_replies():
     return os.fdopen(os.dup(1), "wb")
 
 
-def _is_pipe(descriptor):
+def _is_reply_pipe(descriptor):
     """False where a wrapper between evalsweep and us closed it, or used its number again."""
     try:
         mode = os.fstat(descriptor).st_mode
+        access = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
     except OSError:
         return False
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    return access != os.O_RDONLY and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))

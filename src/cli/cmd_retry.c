@@ -2,6 +2,8 @@
 #include "cli/opt.h"
 #include "cli/say.h"
 #include "cli/target.h"
+#include "run/folder.h"
+#include "run/lock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -90,10 +92,16 @@ static int retry(const struct retry_options *options)
 {
     struct es_err err = {0};
     struct es_target target = {0};
+    struct es_lock *lock = NULL; /* a driver at work counts what it has seen done or failed */
     uint32_t n = 0;
     int rc = es_target_open(options->path, &options->sets, &target, &err);
     if (rc == 0)
+        rc = es_folder_make(target.run_dir, &err);
+    if (rc == 0)
+        rc = es_lock_acquire(target.run_dir, ES_LOCK_STALE_S, &lock, &err);
+    if (rc == 0)
         rc = clear_units(options, &target, &n, &err);
+    es_lock_release(lock);
     if (rc == 0)
         es_say("%u %s unit%s pending again", n, options->done ? "finished" : "failed",
                n == 1 ? " is" : "s are");

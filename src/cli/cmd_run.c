@@ -15,7 +15,7 @@
 #include "mpi/coordinator.h"
 #include "mpi/recorder.h"
 #include "run/folder.h"
-#include "run/lock.h"
+#include "run/keeper.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/signal.h"
@@ -58,12 +58,15 @@ struct driver {
     uint32_t n_pending;
     struct es_cost *cost;
     struct es_lock *lock;
+    struct es_keeper *keeper;
     struct es_recorder *recorder;
     char run_dir[PATH_MAX]; /* absolute */
     struct es_provenance provenance;
     double started_s;
     int signal_fd;
     struct es_coordinator_outcome outcome;
+    bool is_unrecorded; /* what the recorder wrote last failed: end_fault */
+    struct es_err end_fault;
 };
 
 static int parse(int argc, char **argv, struct run_options *options, enum es_opt_result *ret_result)
@@ -153,6 +156,8 @@ static int open_run_folder(struct driver *d, struct es_err *err)
     int rc = es_folder_make(d->target.run_dir, err);
     if (rc == 0)
         rc = es_lock_acquire(d->target.run_dir, ES_LOCK_STALE_S, &d->lock, err);
+    if (rc == 0)
+        rc = es_keeper_start(d->lock, ES_LOCK_BEAT_S, &d->keeper, err);
     if (rc == 0) {
         es_folder_sweep(d->target.run_dir);
         rc = check_change(d, err);
@@ -171,15 +176,18 @@ static int open_run_folder(struct driver *d, struct es_err *err)
     return rc;
 }
 
-static int select_pending(struct driver *d, struct es_err *err)
+static int read_only(struct driver *d, struct es_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < d->options->only.n; i++)
+        rc = es_selection_add_text(&d->selection, d->target.grid, d->options->only.values[i], err);
+    return rc;
+}
+
+static int list_pending(struct driver *d, struct es_err *err)
 {
     const struct es_grid *grid = d->target.grid;
     struct es_units_columns columns = es_units_columns(d->units);
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < d->options->only.n; i++)
-        rc = es_selection_add_text(&d->selection, grid, d->options->only.values[i], err);
-    if (rc < 0)
-        return rc;
     d->pending = es_mem_calloc(columns.n_units, sizeof *d->pending);
     if (!d->pending)
         return es_err_nomem(err, "listing the pending units");
@@ -202,11 +210,13 @@ static int prepare(struct driver *d, struct es_err *err)
         rc = es_err_set(err, ES_ERR_USAGE, "starting the run", d->options->job_path,
                         "with resources.coordinator_works false it needs two ranks or more");
     if (rc == 0)
+        rc = read_only(d, err); /* before anything is written: it may be mistyped beside --no-resume */
+    if (rc == 0)
         rc = open_run_folder(d, err);
     if (rc == 0)
         rc = es_target_scan(&d->target, false, &d->units, &d->summary, err);
     if (rc == 0)
-        rc = select_pending(d, err);
+        rc = list_pending(d, err);
     if (rc == 0)
         rc = es_forecast_learn(&d->target, d->units, &d->cost, &is_measured, err);
     return rc;
@@ -235,7 +245,7 @@ static int coordinate(struct driver *d, struct es_err *err)
     struct es_recorder_config recorder_config = {
         .units = d->units,
         .run_dir = d->run_dir,
-        .lock = d->lock,
+        .keeper = d->keeper,
         .attributes = d->provenance.attributes,
         .n_attributes = d->provenance.n,
         .max_attempts = d->target.job->evaluator.retries + 1,
@@ -263,13 +273,15 @@ static int coordinate(struct driver *d, struct es_err *err)
         return rc;
     config.recorder = d->recorder;
     rc = es_coordinator_run(&config, &d->outcome, err);
-    int rc_end = es_recorder_finish(d->recorder, rc == 0 ? err : NULL);
+    d->is_unrecorded = es_recorder_finish(d->recorder, &d->end_fault) < 0;
     d->recorder = NULL;
-    return rc < 0 ? rc : rc_end;
+    return rc;
 }
 
 static int exit_code_of(const struct driver *d)
 {
+    if (d->is_unrecorded)
+        return d->end_fault.code == ES_ERR_BUSY ? ES_EXIT_BUSY : ES_EXIT_INTERNAL;
     switch (d->outcome.ending) {
     case ES_ENDING_FINISHED:
         return d->outcome.state.counts.failed ? ES_EXIT_FAILED_UNITS : ES_EXIT_OK;
@@ -304,7 +316,15 @@ static void say_end(const struct driver *d, int exit_code)
     if (state->counts.failed)
         es_say("failed units have failed.json and log.txt in their folders; "
                "evalsweep status %s lists them", d->target.run_dir);
-    es_say("results: %s/" ES_STORE_NAME, d->target.run_dir);
+    if (!d->is_unrecorded) {
+        es_say("results: %s/" ES_STORE_NAME, d->target.run_dir);
+        return;
+    }
+    char fault[1024];
+    es_err_text(&d->end_fault, fault, sizeof fault);
+    es_say("%s", fault);
+    es_say("the results are in the markers: evalsweep consolidate %s, once that is mended",
+           d->target.run_dir);
 }
 
 static void print_json(const struct driver *d)
@@ -352,6 +372,7 @@ static int run_rank_0(const struct run_options *options, struct es_bridge *bridg
     };
     int exit_code = drive(&d);
     es_coordinator_send_exit(es_bridge_transport(bridge), (uint8_t)exit_code);
+    es_keeper_stop(d.keeper);
     es_lock_release(d.lock);
     es_fd_close(&d.signal_fd);
     es_cost_free(d.cost);
@@ -368,6 +389,19 @@ static int run_other_rank(struct es_bridge *bridge)
     int signal_fd = es_signal_open_drain();
     int exit_code = es_bridge_run(bridge, signal_fd);
     es_fd_close(&signal_fd);
+    return exit_code;
+}
+
+/* This rank cannot take part. The others, which do not know it yet, must end too. */
+static int fail_to_start(struct es_transport *mpi, const struct es_err *err)
+{
+    char why[1024];
+    int exit_code = es_say_error(err);
+    es_err_text(err, why, sizeof why);
+    if (mpi && mpi->rank > 0)
+        return es_bridge_refuse(mpi, why);
+    if (mpi)
+        es_coordinator_send_exit(mpi, (uint8_t)exit_code);
     return exit_code;
 }
 
@@ -394,10 +428,11 @@ static int run_job(const struct run_options *options)
         rc = es_bridge_create(mpi, &bridge, &err);
     if (rc == 0) {
         look_around(&hello);
-        rc = es_bridge_greet(bridge, &hello);
+        if (es_bridge_greet(bridge, &hello) < 0)
+            rc = es_err_nomem(&err, "greeting rank 0");
     }
     if (rc < 0)
-        exit_code = es_say_error(&err);
+        exit_code = fail_to_start(mpi, &err);
     else if (mpi && mpi->rank > 0)
         exit_code = run_other_rank(bridge);
     else

@@ -3,11 +3,15 @@
 #include "cli/say.h"
 #include "evalsweep/version.h"
 #include "mpi/transport.h"
+#include "sys/fd.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <hdf5.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command {
     const char *name;
@@ -50,8 +54,28 @@ static int print_version(void)
     return ES_EXIT_OK;
 }
 
+/* What was printed is nothing if it did not arrive. */
+static int close_stdout(int exit_code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return exit_code;
+    es_say("writing to standard output: %s", strerror(errno));
+    return exit_code == ES_EXIT_OK ? ES_EXIT_INTERNAL : exit_code;
+}
+
+/* Cron and daemons may start us without: what we open must not take the place of one of the three. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    es_fd_close(&fd);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_descriptors();
     const char *name = argc > 1 ? argv[1] : "";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help();
@@ -61,7 +85,7 @@ int main(int argc, char **argv)
         return print_version();
     for (size_t i = 0; i < N_COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+            return close_stdout(commands[i].run(argc - 1, argv + 1));
     if (name[0])
         es_say("reading the command line: %s: no such command (see evalsweep --help)", name);
     else

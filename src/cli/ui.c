@@ -20,7 +20,7 @@ bool es_ui_choose(const char *wanted, bool is_launched, bool is_quiet, struct es
         kind = ES_UI_NONE;
     else if (wanted)
         return false;
-    *ret_ui = (struct es_ui){.kind = is_quiet ? ES_UI_NONE : kind};
+    *ret_ui = (struct es_ui){.kind = is_quiet ? ES_UI_NONE : kind, .is_quiet = is_quiet};
     return true;
 }
 
@@ -117,10 +117,10 @@ void es_ui_report(void *context, const struct es_run_state *state)
     }
 }
 
-void es_ui_note(void *context, const char *text)
+void es_ui_note(void *context, bool is_trouble, const char *text)
 {
     struct es_ui *ui = context;
     clear_bar(ui);
-    if (ui->kind != ES_UI_NONE)
+    if (is_trouble || !ui->is_quiet)
         es_say("%s", text);
 }

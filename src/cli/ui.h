@@ -10,6 +10,7 @@ enum es_ui_kind { ES_UI_NONE, ES_UI_LINES, ES_UI_BAR };
 
 struct es_ui {
     enum es_ui_kind kind;
+    bool is_quiet;
     bool bar_is_drawn;
 };
 
@@ -21,7 +22,7 @@ double es_ui_interval_s(const struct es_ui *ui);
 
 /* Callbacks for the coordinator; the context is a struct es_ui. */
 void es_ui_report(void *context, const struct es_run_state *state);
-void es_ui_note(void *context, const char *text);
+void es_ui_note(void *context, bool is_trouble, const char *text);
 
 /* "1:02:03", "12:05", "5 s"; "?" for NaN. */
 void es_ui_duration(double seconds, char ret_text[32]);

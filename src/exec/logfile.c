@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Of output between units, as much as a pipe would have held. */
 enum { EARLY_LIMIT_BYTES = 65536 };
@@ -77,6 +78,8 @@ void es_log_begin(struct es_log *log, int dir_fd)
     log->dir_fd = dir_fd;
     log->n_bytes = 0;
     log->closed = dir_fd < 0;
+    if (dir_fd >= 0)
+        (void)unlinkat(dir_fd, "log.txt", 0); /* an earlier try's: this one may print nothing */
     if (log->early.len)
         write_file(log, log->early.data, log->early.len);
     es_buf_reset(&log->early);

@@ -4,6 +4,7 @@
 #include "sys/atomicfile.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
+#include "sys/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +56,7 @@ static void set_reason(struct es_result *result, const char *text)
 static void stamp(struct es_attempt *attempt, int64_t ended_ns)
 {
     struct es_result *result = &attempt->result;
-    double elapsed_s = (double)(ended_ns - attempt->begun_ns) * 1e-9;
+    double elapsed_s = (double)(ended_ns - attempt->begun_ns) / 1e9;
     result->finished_s = es_clock_wall_s();
     result->started_s = result->finished_s - elapsed_s;
     result->evaluation_time_s = elapsed_s;
@@ -187,35 +188,56 @@ void es_attempt_begin(struct es_attempt *attempt, struct es_unit unit, uint32_t 
     }
 }
 
-/* The scores are in result: makes sure that the marker is on disk. An evaluator's own is kept. */
+static void end_done(struct es_attempt *attempt)
+{
+    if (attempt->dir_fd >= 0)
+        (void)unlinkat(attempt->dir_fd, ES_FAILED_NAME, 0); /* of an earlier try or run */
+    end(attempt, ES_RESULT_DONE);
+}
+
+/* Takes over what the evaluator's own marker says: it, and no reply, is read ever after. */
+static void take_own(struct es_attempt *attempt, struct es_result *own)
+{
+    struct es_result reply = attempt->result;
+    attempt->result = *own;
+    attempt->result.load_s = reply.load_s;
+    attempt->result.pass_s = reply.pass_s;
+    attempt->result.score_s = reply.score_s;
+    *own = reply;
+}
+
+/* The scores of a reply, where the evaluator's own marker, which is kept, has none. */
+static int write_beside(struct es_attempt *attempt, struct es_err *err)
+{
+    struct es_file_id marker = attempt->entry.marker;
+    int rc = write_marker(attempt, "result.json", "", NULL, 0, err);
+    attempt->entry.marker = marker;
+    return rc;
+}
+
+/* The scores are in result: makes sure that they are on disk, with a marker. */
 static void succeed(struct es_attempt *attempt, int64_t ended_ns)
 {
     struct es_err err = {0};
     struct es_result own;
+    int rc = 0;
     es_result_init(&own);
-    stamp(attempt, ended_ns);
     bool is_there = attempt->evaluator && marker_is_there(attempt, &own);
-    if (is_there && isnan(attempt->result.main_score) && attempt->result.n_metrics == 0 &&
-        (!isnan(own.main_score) || own.n_metrics)) {
-        struct es_result mine = attempt->result;
-        attempt->result = own;
-        own = mine;
-        stamp(attempt, ended_ns);
-    }
+    bool has_scores = is_there && (!isnan(own.main_score) || own.n_metrics);
+    if (has_scores)
+        take_own(attempt, &own);
     es_result_clear(&own);
-    if (attempt->result.failed) {
-        es_err_nomem(&err, "keeping the scores");
+    stamp(attempt, ended_ns);
+    if (attempt->result.failed)
+        rc = es_err_nomem(&err, "keeping the scores");
+    else if (!is_there && writes_markers(attempt))
+        rc = write_marker(attempt, ES_MARKER_NAME, "", NULL, 0, &err);
+    else if (is_there && !has_scores && !isnan(attempt->result.main_score))
+        rc = write_beside(attempt, &err);
+    if (rc < 0)
         fail_with(attempt, &err);
-        return;
-    }
-    if (!is_there && writes_markers(attempt) &&
-        write_marker(attempt, ES_MARKER_NAME, "", NULL, 0, &err) < 0) {
-        fail_with(attempt, &err);
-        return;
-    }
-    if (attempt->dir_fd >= 0)
-        (void)unlinkat(attempt->dir_fd, ES_FAILED_NAME, 0); /* of an earlier try or run */
-    end(attempt, ES_RESULT_DONE);
+    else
+        end_done(attempt);
 }
 
 /* No result came. Still, a valid marker says done, whatever the evaluator's end. */
@@ -224,8 +246,10 @@ static void end_without_result(struct es_attempt *attempt, const struct es_outco
 {
     es_result_reset(&attempt->result);
     if (attempt->evaluator && marker_is_there(attempt, &attempt->result)) {
-        attempt->entry.total_s = (double)NAN;
-        end(attempt, ES_RESULT_DONE);
+        if (isnan(attempt->result.finished_s))
+            stamp(attempt, outcome->ended_ns);
+        attempt->entry.total_s = (double)NAN; /* of a broken process: nothing to learn from */
+        end_done(attempt);
     } else if (attempt->was_interrupted || outcome->kind == ES_OUTCOME_STOPPED) {
         end(attempt, ES_RESULT_RETURNED);
     } else {
@@ -256,13 +280,29 @@ static void take_reply(struct es_attempt *attempt, const struct es_outcome *outc
     }
 }
 
+/* A result.json that was cut, by a full disk say, is no score that was left out on purpose. */
+static bool has_broken_result(struct es_attempt *attempt)
+{
+    cJSON *root = NULL;
+    es_buf_reset(&attempt->scratch);
+    if (es_file_read_at(attempt->dir_fd, "result.json", ES_MARKER_LIMIT_BYTES, &attempt->scratch,
+                        NULL) < 0)
+        return false;
+    bool is_json =
+        es_json_parse(attempt->scratch.data, attempt->scratch.len, NULL, &root, NULL) == 0;
+    cJSON_Delete(root);
+    return !is_json;
+}
+
 /* A one-shot evaluator ended well: its scores are in files, its own marker's among them. */
 static void take_files(struct es_attempt *attempt, const struct es_outcome *outcome)
 {
     es_result_reset(&attempt->result);
     bool found = es_result_find(attempt->run_dir_fd, attempt->dir.data, task_name(attempt),
                                 &attempt->scratch, &attempt->result);
-    if (!found && attempt->job->evaluator.require_score)
+    if (!found && has_broken_result(attempt))
+        end_without_result(attempt, outcome, "its result.json is not valid JSON");
+    else if (!found && attempt->job->evaluator.require_score)
         end_without_result(attempt, outcome, "there is neither result.json nor an MTEB result file");
     else
         succeed(attempt, outcome->ended_ns);

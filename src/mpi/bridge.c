@@ -143,6 +143,29 @@ static void wait_for_events(struct es_bridge *bridge, int signal_fd)
         ;
 }
 
+uint8_t es_bridge_refuse(struct es_transport *mpi, const char *why)
+{
+    struct es_buf buf = {0};
+    struct es_ready ready = {.why = why, .note = ""};
+    es_ready_encode(&ready, &buf);
+    (void)es_transport_send_buf(mpi, 0, &buf);
+    for (;;) {
+        uint32_t source;
+        struct es_message message;
+        uint8_t exit_code = 0;
+        bool is_exit = false;
+        while (!is_exit && es_transport_receive(mpi, &source, &message)) {
+            is_exit = es_message_type(&message) == ES_MESSAGE_EXIT &&
+                      es_exit_decode(&message, &exit_code) == 0;
+            es_message_clear(&message);
+        }
+        if (is_exit)
+            return exit_code;
+        const struct timespec pause = {.tv_nsec = es_transport_interval_ns(mpi)};
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 uint8_t es_bridge_run(struct es_bridge *bridge, int signal_fd)
 {
     for (;;) {

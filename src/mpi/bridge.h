@@ -23,6 +23,10 @@ struct es_transport *es_bridge_transport(struct es_bridge *bridge);
 /* Sends HELLO for this rank: to rank 0 over MPI, or (on rank 0) to itself. */
 int es_bridge_greet(struct es_bridge *bridge, const struct es_hello *hello);
 
+/* Other ranks, without a bridge: tells rank 0 why this rank cannot take part, and waits for EXIT; its
+ * exit code. */
+uint8_t es_bridge_refuse(struct es_transport *mpi, const char *why);
+
 /* Other ranks: until EXIT comes; its exit code. signal_fd (es_signal_open_drain, or -1) is drained:
  * rank 0 decides what a signal to the job means. */
 uint8_t es_bridge_run(struct es_bridge *bridge, int signal_fd);

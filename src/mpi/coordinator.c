@@ -50,17 +50,17 @@ static double now(void)
     return es_clock_mono_s();
 }
 
-static void note(struct coordinator *c, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static void note(struct coordinator *c, bool is_trouble, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
-static void note(struct coordinator *c, const char *format, ...)
+static void note(struct coordinator *c, bool is_trouble, const char *format, ...)
 {
     char text[1200];
     va_list args;
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    c->config->note(c->config->context, text);
+    c->config->note(c->config->context, is_trouble, text);
 }
 
 static void send(struct coordinator *c, uint32_t rank, struct es_buf *buf)
@@ -110,7 +110,10 @@ static void handle_hello(struct coordinator *c, uint32_t source, const struct es
 static void lose_worker(struct coordinator *c, uint32_t rank, const char *why)
 {
     struct es_rank *from = &c->roster.ranks[rank];
-    note(c, "worker %u on %s is out: %s", rank, from->hello.host, why);
+    const char *host = from->hello.host[0] ? from->hello.host : "(no host: it did not greet)";
+    if (from->state >= ES_RANK_BROKEN)
+        return; /* out already, or told to quit: the run's ending does not change any more */
+    note(c, true, "worker %u on %s is out: %s", rank, host, why);
     if (from->state == ES_RANK_READY)
         es_sched_leave(c->sched, rank, now());
     from->state = ES_RANK_BROKEN;
@@ -139,7 +142,7 @@ static void handle_ready(struct coordinator *c, uint32_t source, const struct es
         (void)snprintf(from->device, sizeof from->device, "%s", ready.note);
         from->state = ES_RANK_READY;
         es_roster_describe(&c->roster, source, text, sizeof text);
-        note(c, "worker %u: %s", source, text);
+        note(c, false, "worker %u: %s", source, text);
         if (es_sched_join(c->sched, source, 1.0, now(), &c->fault) < 0)
             c->ending = ES_ENDING_NO_WORKER;
     }
@@ -177,7 +180,7 @@ static void take_failed(struct coordinator *c, uint32_t worker, const struct es_
     es_grid_unit_text(c->grid, entry->unit_id, unit, sizeof unit);
     bool is_final =
         es_sched_failed(c->sched, worker, entry->unit_id, entry->may_retry, now());
-    note(c, "%s failed on worker %u (try %d%s): %s", unit, worker, c->result.attempt,
+    note(c, is_final, "%s failed on worker %u (try %d%s): %s", unit, worker, c->result.attempt,
          is_final ? ", the last" : "", es_result_text(&c->result, c->result.reason));
     if (is_final) {
         c->state.counts.pending--;
@@ -361,7 +364,7 @@ static void report(struct coordinator *c, bool is_last)
         if (fault.code == ES_ERR_BUSY) /* the run is another driver's now */
             c->fault = fault;
         es_err_text(&fault, text, sizeof text);
-        note(c, "%s (results are safe in their markers)", text);
+        note(c, true, "%s (results are safe in their markers)", text);
     }
 }
 
@@ -386,7 +389,7 @@ static void take_signals(struct coordinator *c)
         double grace_s = is_soft ? c->config->job->limits.grace_s : c->config->term_grace_s;
         if (c->is_draining && !is_soft)
             grace_s = 0; /* a second one: stop at once */
-        note(c, "%s: stopping, running units get %.0f s", strsignal(number), grace_s);
+        note(c, true, "%s: stopping, running units get %.0f s", strsignal(number), grace_s);
         drain(c, grace_s);
     }
 }
@@ -403,7 +406,7 @@ static void watch_time_limit(struct coordinator *c)
 {
     if (now() < drain_due_s(c))
         return;
-    note(c, "the time limit of %.0f s is near: stopping, running units get %.0f s",
+    note(c, true, "the time limit of %.0f s is near: stopping, running units get %.0f s",
          c->config->job->limits.time_limit_s, c->config->job->limits.grace_s);
     drain(c, c->config->job->limits.grace_s);
 }
@@ -478,6 +481,8 @@ static void run(struct coordinator *c)
     send_quit(c);
     while (es_roster_count(&c->roster, ES_RANK_QUITTING) > 0 && now() < c->quit_by_s) {
         receive_all(c);
+        while (c->config->signal_fd >= 0 && es_signal_take(c->config->signal_fd) > 0)
+            ; /* the run is at its end already; left unread, they would keep the wait from waiting */
         if (es_roster_count(&c->roster, ES_RANK_QUITTING) > 0)
             wait_for_events(c, c->quit_by_s);
     }

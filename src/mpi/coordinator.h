@@ -29,8 +29,9 @@ struct es_coordinator_config {
     /* Called every report_interval_s and at the end; may be NULL. */
     void (*report)(void *context, const struct es_run_state *state);
     double report_interval_s;
-    /* Called with one line about something that people should know. */
-    void (*note)(void *context, const char *text);
+    /* Called with one line about something that people should know; is_trouble: even those who want to
+     * hear of errors only. */
+    void (*note)(void *context, bool is_trouble, const char *text);
     void *context;
 };
 

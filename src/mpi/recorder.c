@@ -38,9 +38,7 @@ struct es_recorder {
     struct es_result result;
     bool is_dirty; /* the store is behind the table */
     bool is_locked_out;
-    double beat_due_s;
     double snapshot_due_s;
-    struct es_err end_fault; /* of the last writes; code 0: none */
 };
 
 static void note_fault(struct es_recorder *recorder, const struct es_err *err)
@@ -108,7 +106,6 @@ static void write_snapshot(struct es_recorder *recorder)
         recorder->is_dirty = false;
     else
         note_fault(recorder, &err);
-    recorder->end_fault = err;
     double ended_s = es_clock_mono_s();
     double interval_s = (ended_s - begun_s) / SNAPSHOT_SHARE;
     recorder->snapshot_due_s =
@@ -124,15 +121,12 @@ static void write_status(struct es_recorder *recorder, char *text, size_t n)
     free(text);
 }
 
-/* Keeps the run's lock. What else fails here is tried again at the next beat. */
-static void beat(struct es_recorder *recorder)
+/* Looks whether the run's lock is kept. */
+static void mind_lock(struct es_recorder *recorder)
 {
     struct es_err err = {0};
-    double now_s = es_clock_mono_s();
-    if (!recorder->config.lock || recorder->is_locked_out || now_s < recorder->beat_due_s)
-        return;
-    recorder->beat_due_s = now_s + ES_LOCK_BEAT_S;
-    if (es_lock_beat(recorder->config.lock, &err) == 0)
+    if (!recorder->config.keeper || recorder->is_locked_out ||
+        es_keeper_check(recorder->config.keeper, &err) == 0)
         return;
     recorder->is_locked_out = err.code == ES_ERR_BUSY;
     note_fault(recorder, &err);
@@ -142,17 +136,16 @@ static void beat(struct es_recorder *recorder)
 static void wait_for_work(struct es_recorder *recorder)
 {
     while (!recorder->first && !recorder->status_text && !recorder->is_ending) {
-        double wait_s = recorder->beat_due_s - es_clock_mono_s();
-        if (recorder->is_dirty && recorder->snapshot_due_s < recorder->beat_due_s)
-            wait_s = recorder->snapshot_due_s - es_clock_mono_s();
+        double wait_s = ES_LOCK_BEAT_S; /* the lock is minded that often */
+        if (recorder->is_dirty && !recorder->is_locked_out)
+            wait_s = fmin(wait_s, recorder->snapshot_due_s - es_clock_mono_s());
         if (wait_s <= 0)
             return;
-        if (wait_s > 3600)
-            wait_s = 3600;
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += (time_t)wait_s + 1;
-        (void)pthread_cond_timedwait(&recorder->wake, &recorder->mutex, &until);
+        if (pthread_cond_timedwait(&recorder->wake, &recorder->mutex, &until) == ETIMEDOUT)
+            return;
     }
 }
 
@@ -171,11 +164,12 @@ static void *recorder_main(void *arg)
         recorder->status_text = NULL;
         is_ending = recorder->is_ending;
         pthread_mutex_unlock(&recorder->mutex);
-        beat(recorder);
-        if (items)
+        mind_lock(recorder);
+        if (items || is_ending) /* at the end, lines that could not be written before once more */
             apply(recorder, items);
         write_status(recorder, status_text, status_n);
-        if (recorder->is_dirty && !recorder->is_locked_out && (is_ending || es_clock_mono_s() >= recorder->snapshot_due_s))
+        if (recorder->is_dirty && !recorder->is_locked_out &&
+            (is_ending || es_clock_mono_s() >= recorder->snapshot_due_s))
             write_snapshot(recorder);
     }
     return NULL;
@@ -198,7 +192,6 @@ int es_recorder_start(const struct es_recorder_config *config, struct es_recorde
         return es_err_nomem(err, "starting the recorder");
     recorder->config = *config;
     recorder->last = &recorder->first;
-    recorder->beat_due_s = config->lock ? 0 : (double)INFINITY;
     recorder->is_dirty = true; /* what the scan found is in the store from the beginning */
     es_result_init(&recorder->result);
     pthread_mutex_init(&recorder->mutex, NULL);
@@ -270,9 +263,9 @@ int es_recorder_finish(struct es_recorder *recorder, struct es_err *err)
     pthread_cond_signal(&recorder->wake);
     pthread_mutex_unlock(&recorder->mutex);
     (void)pthread_join(recorder->thread, NULL);
-    int rc = recorder->end_fault.code;
+    int rc = recorder->has_fault ? recorder->fault.code : 0;
     if (rc < 0 && err)
-        *err = recorder->end_fault;
+        *err = recorder->fault;
     recorder_free(recorder);
     return rc;
 }

@@ -1,5 +1,5 @@
-/* The recorder: the one thread of rank 0 that writes progress.csv, status.json and the store, keeps the
- * lock, and alone calls HDF5 during a run, so that dispatch never waits for a file server.
+/* The recorder: the one thread of rank 0 that writes progress.csv, status.json and the store, minds
+ * the lock, and alone calls HDF5 during a run, so that dispatch never waits for a file server.
  *
  * It owns the table of units from start to finish: results go in as the messages they came in.
  */
@@ -9,7 +9,7 @@
 #include "evalsweep/store.h"
 #include "evalsweep/units.h"
 #include "mpi/wire.h"
-#include "run/lock.h"
+#include "run/keeper.h"
 
 struct es_recorder;
 
@@ -18,7 +18,7 @@ struct es_recorder_config {
     const char *run_dir;    /* borrowed, as all texts here */
     const struct es_attribute *attributes;
     size_t n_attributes;
-    struct es_lock *lock;  /* to keep alive; NULL: none (tests) */
+    struct es_keeper *keeper; /* of the run's lock; NULL: none (tests) */
     uint32_t max_attempts; /* a failure of this try, or one not to be retried, is final */
     bool sync;             /* run.fsync */
 };
@@ -37,7 +37,8 @@ void es_recorder_set_status(struct es_recorder *recorder, char *text, size_t n);
 bool es_recorder_fault(struct es_recorder *recorder, struct es_err *ret_err);
 
 /* Applies and writes everything, joins the thread and frees the recorder; the table is the caller's
- * again. The error is that of the last writes. NULL is fine. */
+ * again. The error is the first that es_recorder_fault did not tell yet, or that of the last writes
+ * (ES_ERR_BUSY: they were not done, for the run is another driver's). NULL is fine. */
 int es_recorder_finish(struct es_recorder *recorder, struct es_err *err);
 
 #endif

@@ -20,7 +20,7 @@ struct endpoint {
     pthread_mutex_t lock; /* guards first and last */
     struct parcel *first;
     struct parcel **last;
-    int event_fd; /* counts up when the queue stops being empty */
+    int event_fd; /* readable if and only if the queue is not empty, when the lock is free */
 };
 
 struct es_local_hub {
@@ -44,11 +44,11 @@ static int local_send(struct es_transport *transport, uint32_t dest, struct es_m
     bool was_empty = !to->first;
     *to->last = parcel;
     to->last = &parcel->next;
-    pthread_mutex_unlock(&to->lock);
-    if (was_empty) {
+    if (was_empty) { /* under the lock: after it, the parcel might be gone, and the count stay */
         uint64_t one = 1;
         (void)!write(to->event_fd, &one, sizeof one); /* never full: it counts to 2^64 */
     }
+    pthread_mutex_unlock(&to->lock);
     return 0;
 }
 

@@ -304,7 +304,9 @@ static int64_t next_deadline_ns(const struct worker *w)
         deadline_ns = es_evaluator_deadline_ns(w->evaluator);
     if (w->attempt.is_running && !w->evaluator)
         deadline_ns = earlier(deadline_ns, w->attempt.null_until_ns);
-    if (w->attempt.is_running && w->is_draining)
+    /* Told to stop, it has a deadline of its own. */
+    if (w->attempt.is_running && w->is_draining &&
+        !(w->evaluator && es_evaluator_state(w->evaluator) == ES_EVALUATOR_STOPPING))
         deadline_ns = earlier(deadline_ns, w->drain_until_ns);
     if (w->results.len)
         deadline_ns = earlier(deadline_ns, w->results_since_ns + FLUSH_NS);
@@ -350,6 +352,7 @@ static void end_when_quit(struct worker *w)
 void es_worker_run(const struct es_worker_args *args)
 {
     struct worker w = {.args = args, .run_dir_fd = -1, .child_fd = es_signal_open_child()};
+    es_attempt_init(&w.attempt);
     while (!w.has_ended) {
         receive_all(&w);
         bool moved = false;
@@ -365,8 +368,7 @@ void es_worker_run(const struct es_worker_args *args)
             wait_for_events(&w);
     }
     es_evaluator_free(w.evaluator);
-    if (w.job)
-        es_attempt_clear(&w.attempt);
+    es_attempt_clear(&w.attempt);
     es_backlog_clear(&w.backlog);
     es_buf_clear(&w.results);
     es_buf_clear(&w.message);

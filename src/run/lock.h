@@ -30,7 +30,7 @@ struct es_lock;
 int es_lock_acquire(const char *run_dir, double stale_s, struct es_lock **ret_lock,
                     struct es_err *err);
 
-/* Moves the counter; to be called every ES_LOCK_BEAT_S. ES_ERR_BUSY: the lock was taken over. Any one
+/* Moves the counter; to be called every ES_LOCK_BEAT_S (run/keeper.h does). ES_ERR_BUSY: the lock was taken over. Any one
  * thread. */
 int es_lock_beat(struct es_lock *lock, struct es_err *err);
 

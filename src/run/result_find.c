@@ -1,5 +1,6 @@
-/* Scores beside a marker: result.json, <task>.json, or a <task>.json up to two folders down, which
- * is where MTEB puts it: <model>/<revision>/<task>.json. */
+/* Scores beside a marker: result.json, <task>.json, or a <task>.json in the folders below, which is
+ * where MTEB puts it: <model>/<revision>/<task>.json, under results/ where 2.x has its cache there,
+ * and in experiments/<name>/ of a revision. */
 #include "run/marker.h"
 
 #include "core/num.h"
@@ -15,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_DEPTH 2
+#define MAX_DEPTH 5
 #define MAX_FOLDERS 1000 /* below one unit: a tree of data there must not stall the scan */
 
 struct search {

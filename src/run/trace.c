@@ -50,8 +50,10 @@ static int read_header(struct reader *reader, struct es_err *err)
 static void read_row(struct reader *reader)
 {
     bool goes_on = true;
-    for (int c = 0; c < N_COLUMNS; c++)
+    for (int c = 0; c < N_COLUMNS; c++) {
         es_buf_reset(&reader->fields[c]);
+        es_buf_puts(&reader->fields[c], ""); /* for a row that ends before this column */
+    }
     for (int i = 0; goes_on; i++) {
         goes_on = es_csv_take_field(&reader->at, reader->end, &reader->field);
         for (int c = 0; c < N_COLUMNS; c++)
@@ -59,6 +61,14 @@ static void read_row(struct reader *reader)
                 es_buf_append(&reader->fields[c], reader->field.data, reader->field.len);
     }
     reader->line++;
+}
+
+static bool has_failed(const struct reader *reader)
+{
+    bool failed = reader->field.failed;
+    for (int c = 0; c < N_COLUMNS; c++)
+        failed |= reader->fields[c].failed;
+    return failed;
 }
 
 static bool find_unit(const struct reader *reader, const struct es_grid *grid, int64_t layer,
@@ -81,11 +91,11 @@ static int take_row(const struct reader *reader, const struct es_grid *grid, flo
     int64_t layer;
     double seconds;
     uint32_t unit_id;
-    if (!layer_text || !es_parse_int(layer_text, &layer) || layer < 0 || layer > INT32_MAX)
+    if (!es_parse_int(layer_text, &layer) || layer < 0 || layer > INT32_MAX)
         return es_err_set(err, ES_ERR_PARSE, "reading the trace", reader->path,
                           "line %zu: expected a layer number, found \"%.40s\"", reader->line,
-                          layer_text ? layer_text : "");
-    if (!seconds_text || !seconds_text[0])
+                          layer_text);
+    if (!seconds_text[0])
         return 0; /* a unit whose time is not known */
     if (!es_parse_double(seconds_text, &seconds) || seconds < 0)
         return es_err_set(err, ES_ERR_PARSE, "reading the trace", reader->path,
@@ -116,7 +126,7 @@ int es_trace_read(const char *path, const struct es_grid *grid, float *unit_s,
         unit_s[id] = (float)NAN;
     while (rc == 0 && reader.at < reader.end) {
         read_row(&reader);
-        if (reader.field.failed || reader.fields[COLUMN_TASK].failed)
+        if (has_failed(&reader))
             rc = es_err_nomem(err, "reading the trace");
         else
             rc = take_row(&reader, grid, unit_s, &n_outside, err);

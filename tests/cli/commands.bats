@@ -216,9 +216,80 @@ END
     [ "$status" -eq 3 ]
     run "$evalsweep" consolidate --output copy.h5 job.json
     [ "$status" -eq 0 ]
+    run "$evalsweep" retry --done job.json --checkpoint step0 --checkpoint step8
+    [ "$status" -eq 3 ]
     wait "$driver"
+    [ "$(n_markers)" -eq 60 ]
     [ "$(n_evaluated)" -eq 60 ]
     [ ! -e runs/demo/.evalsweep/lock ]
     run "$evalsweep" consolidate job.json
     [ "$status" -eq 0 ]
+}
+
+@test "a mistyped --only touches nothing, --no-resume or not" {
+    write_job
+    "$evalsweep" run --quiet job.json
+    run "$evalsweep" run --no-resume --only checkpoint=typo job.json
+    [ "$status" -eq 2 ]
+    [[ "$output" == *typo* ]]
+    [ "$("$evalsweep" status --json job.json | json pending)" -eq 0 ]
+}
+
+@test "a store that cannot be written: the summary and the JSON all the same, and exit code 70" {
+    write_job
+    mkdir -p runs/demo/results.h5/in_the_way
+    "$evalsweep" run --json job.json >out 2>err || code=$?
+    [ "$code" -eq 70 ]
+    [ "$(json done <out)" -eq 60 ]
+    grep -q '60 of 60 units done' err
+    grep -q 'results.h5: Is a directory' err
+    grep -q 'evalsweep consolidate' err
+}
+
+@test "output that does not arrive is an error" {
+    write_job
+    for command in "check --json" "plan --json" "status" "status --json" "simulate --json"; do
+        code=0
+        # shellcheck disable=SC2086
+        "$evalsweep" $command job.json >/dev/full || code=$?
+        [ "$code" -eq 70 ]
+    done
+}
+
+@test "--quiet still tells what failed, and nothing else but the summary" {
+    write_job --fail-unit step4/23/B --exit 7
+    run "$evalsweep" run --quiet job.json
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"step4/layer_23/B failed"*"the last"*"exit code 7"* ]]
+    refute grep -q 'device cpu' <<<"$output"
+}
+
+@test "started without stdin, stdout and stderr, it opens nothing in their place" {
+    write_job --sleep-ms 50
+    "$evalsweep" run job.json <&- >&- 2>&- &
+    driver=$!
+    for _ in $(seq 500); do
+        [ "$(n_evaluated)" -ge 1 ] && break
+        sleep 0.02
+    done
+    for number in 0 1 2; do [ "$(readlink "/proc/$driver/fd/$number")" = /dev/null ]; done
+    wait "$driver"
+    [ "$(n_markers)" -eq 60 ]
+}
+
+@test "a result.json that was cut is a failure, not a unit without a score" {
+    write_job
+    run "$evalsweep" run job.json --only checkpoint=step0 --set 'evaluator.mode="one-shot"' \
+        --set 'evaluator.command=["sh", "-c", "printf {: >\"$EVALSWEEP_OUTPUT_DIR/result.json\""]'
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"its result.json is not valid JSON"* ]]
+    [ "$(n_markers)" -eq 0 ]
+}
+
+@test "an earlier try's log does not outlive it" {
+    write_job
+    run "$evalsweep" run job.json --set 'evaluator.mode="one-shot"' --set evaluator.retries=1 \
+        --set 'evaluator.command=["sh", "-c", "[ $EVALSWEEP_ATTEMPT = 2 ] || { echo oops; exit 1; }"]'
+    [ "$status" -eq 0 ]
+    [ -z "$(find runs/demo -name log.txt)" ]
 }

@@ -7,6 +7,7 @@
  *   --dump-env PATH       write the environment, a variable a line
  *   --dump-args PATH      write the arguments, one a line
  *   --own-marker          write done.json into the output folder
+ *   --marker TEXT         the same, with these members in it
  *   --no-result           one-shot: no result.json
  *   --load-ms N           take N ms for each checkpoint that is not the last one's
  *   --sleep-ms N          take N ms for each unit
@@ -50,7 +51,7 @@ struct options {
     bool close_stdin, fork_grandchild, reply_then_exit;
     long units, load_ms, sleep_ms, exit_code, signal, fail_attempts, then_code;
     long spam_bytes, big_reply_bytes;
-    const char *count_file, *dump_env, *dump_args, *hold, *fail_unit, *print;
+    const char *marker, *count_file, *dump_env, *dump_args, *hold, *fail_unit, *print;
 };
 
 struct unit {
@@ -131,6 +132,7 @@ static const struct option_row rows[] = {
     {"--dump-env", NULL, NULL, &options.dump_env},
     {"--dump-args", NULL, NULL, &options.dump_args},
     {"--own-marker", &options.own_marker, NULL, NULL},
+    {"--marker", NULL, NULL, &options.marker},
     {"--no-result", &options.no_result, NULL, NULL},
     {"--load-ms", NULL, &options.load_ms, NULL},
     {"--sleep-ms", NULL, &options.sleep_ms, NULL},
@@ -323,8 +325,8 @@ static int run_once(void)
         (void)snprintf(result, sizeof result, "garbage");
     if (!options.no_result)
         write_result(&unit, "result.json", result);
-    if (options.own_marker)
-        write_result(&unit, "done.json", result);
+    if (options.own_marker || options.marker)
+        write_result(&unit, "done.json", options.marker ? options.marker : result);
     return 0;
 }
 
@@ -387,8 +389,8 @@ static void reply(int fd, const struct unit *unit, bool wrong)
     else
         n = snprintf(line, sizeof line, "{\"unit\":%ld,\"status\":\"ok\",%s}\n",
                      wrong && options.wrong_unit ? unit->id + 1 : unit->id, result);
-    if (options.own_marker)
-        write_result(unit, "done.json", result);
+    if (options.own_marker || options.marker)
+        write_result(unit, "done.json", options.marker ? options.marker : result);
     if (wrong && options.big_reply_bytes)
         send_big(fd, options.big_reply_bytes);
     if (wrong && options.die_mid_line) {

@@ -153,6 +153,17 @@ for_ranks() { # N
     run_is_complete runs/demo
 }
 
+@test "a rank that cannot take part ends the run, whichever it is" {
+    write_job
+    broken=(env LD_PRELOAD="$NO_EVENTFD" ASAN_OPTIONS=verify_asan_link_order=0 "$evalsweep" run job.json)
+    run timeout 60 "$repo/tools/mpirun.sh" 1 "$evalsweep" run job.json : -n 1 "${broken[@]}"
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"worker 1"*"Too many open files"* ]]
+    run timeout 60 "$repo/tools/mpirun.sh" 1 "${broken[@]}" : -n 1 "$evalsweep" run job.json
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"Too many open files"* ]]
+}
+
 @test "an evaluator that does not exist: exit code 2 on every rank, and no unit" {
     write_job
     run mpi 3 "$evalsweep" run job.json --set 'evaluator.command=["/no/such/evaluator"]'
@@ -195,4 +206,47 @@ for_ranks() { # N
     grep -qx 'PYTHONUNBUFFERED=1' env
     grep -q '^OMP_NUM_THREADS=[1-9]' env
     refute grep -qE '^(OMPI_|PMIX_|PMI_|PRTE_)' env
+}
+
+# cpu_share PID: per cent of a core that a process uses over two seconds.
+cpu_share() {
+    local before after
+    before=$(awk '{print $14 + $15}' "/proc/$1/stat")
+    sleep 2
+    after=$(awk '{print $14 + $15}' "/proc/$1/stat")
+    echo $(((after - before) * 100 / (2 * $(getconf CLK_TCK))))
+}
+
+@test "it does not spin while an evaluator takes its time to end" {
+    write_job --hang --ignore-term
+    "$evalsweep" run job.json &
+    driver=$!
+    for _ in $(seq 500); do
+        [ -s count ] && break
+        sleep 0.02
+    done
+    kill -TERM "$driver"
+    sleep 0.5
+    [ "$(cpu_share "$driver")" -lt 20 ]
+    wait "$driver" || [ $? -eq 75 ]
+}
+
+@test "a signal while it quits does not make it spin" {
+    write_job
+    cat >slow_to_end <<END
+#!/bin/sh
+"$fake" --persistent --count-file "$work/count"
+sleep 60
+END
+    chmod +x slow_to_end
+    "$evalsweep" run job.json --set "evaluator.command=[\"$work/slow_to_end\"]" &
+    driver=$!
+    for _ in $(seq 500); do
+        [ "$(n_evaluated)" -eq 60 ] && break
+        sleep 0.02
+    done
+    sleep 0.5
+    kill -USR1 "$driver"
+    [ "$(cpu_share "$driver")" -lt 20 ]
+    wait "$driver"
 }

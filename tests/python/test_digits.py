@@ -358,8 +358,9 @@ def test_reply_by_fifo(script, tmp_path):
         assert process.ask(task="numpy")["main_score"] == 0.5
 
 
-def test_fifo_where_a_wrapper_closed_the_descriptor(script, tmp_path):
-    with Evaluator(script, by_path=tmp_path / "fifo", EVALSWEEP_REPLY_FD="99") as process:
+@pytest.mark.parametrize("number", ["3", "99"])  # 3: what the evaluator opens first gets it
+def test_fifo_where_a_wrapper_closed_the_descriptor(script, tmp_path, number):
+    with Evaluator(script, by_path=tmp_path / "fifo", EVALSWEEP_REPLY_FD=number) as process:
         assert process.ask(task="numpy")["main_score"] == 0.5
 
 

@@ -10,6 +10,8 @@
 #include "sys/signal.h"
 
 #include <fcntl.h>
+#include <math.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -34,6 +36,7 @@ struct fixture {
     struct es_worker_args args[MAX_WORKERS + 1];
     pthread_t threads[MAX_WORKERS + 1];
     uint32_t n_workers;
+    void *(*last_worker)(void *); /* a scripted one in place of the last; NULL: none */
     uint32_t pending[4096];
     uint32_t n_pending;
     struct es_buf late; /* a message that rank 1 sends right after its HELLO, if there is one */
@@ -124,12 +127,14 @@ static void start_workers(struct fixture *f, uint32_t n)
     for (uint32_t r = 1; r <= n; r++) {
         f->args[r] = (struct es_worker_args){
             .transport = es_local_hub_endpoint(f->hub, r), .rank = r, .host = "h"};
-        assert_int_equal(pthread_create(&f->threads[r], NULL, worker_main, &f->args[r]), 0);
+        void *(*thread_main)(void *) = r == n && f->last_worker ? f->last_worker : worker_main;
+        assert_int_equal(pthread_create(&f->threads[r], NULL, thread_main, &f->args[r]), 0);
     }
 }
 
-static void note(void *context, const char *text)
+static void note(void *context, bool is_trouble, const char *text)
 {
+    (void)is_trouble;
     struct fixture *f = context;
     size_t n = strlen(f->notes);
     (void)snprintf(f->notes + n, sizeof f->notes - n, "%s\n", text);
@@ -328,6 +333,68 @@ static void a_command_that_cannot_be_started_ends_the_run(void **state)
     assert_int_equal(f->outcome.state.counts.pending, 60);
 }
 
+/* Finds out that it cannot work when there is nothing left to do. */
+static void *late_broken_worker(void *arg)
+{
+    const struct es_worker_args *args = arg;
+    enum es_message_type type = 0;
+    while (type != ES_MESSAGE_QUIT) {
+        struct pollfd fd = {.fd = es_transport_fd(args->transport), .events = POLLIN};
+        struct es_message message;
+        uint32_t source;
+        (void)poll(&fd, 1, -1);
+        while (es_transport_receive(args->transport, &source, &message)) {
+            type = es_message_type(&message);
+            es_message_clear(&message);
+        }
+    }
+    struct es_ready ready = {.why = "no such command", .note = ""};
+    struct es_buf buf = {0};
+    es_ready_encode(&ready, &buf);
+    (void)es_transport_send_buf(args->transport, 0, &buf);
+    es_plain_encode(ES_MESSAGE_BYE, &buf);
+    (void)es_transport_send_buf(args->transport, 0, &buf);
+    return NULL;
+}
+
+static void a_worker_that_breaks_after_the_end_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, "{\"mode\":\"null\",\"markers\":true}", false);
+    f->last_worker = late_broken_worker;
+    run(f, 2);
+    assert_int_equal(f->rc, 0);
+    assert_int_equal(f->outcome.ending, ES_ENDING_FINISHED);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+}
+
+/* Its own marker is kept, so what it says is what the table must say; with no score in it, that of the
+ * reply or result file. */
+static void the_evaluators_own_marker_is_what_counts(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *mode, *marker;
+        double score; /* NaN: the evaluator's */
+    } rows[] = {{"persistent", "\\\"none\\\":0", (double)NAN},
+                {"persistent", "\\\"main_score\\\":0.25", 0.25},
+                {"one-shot", "\\\"main_score\\\":0.25", 0.25}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char arguments[256];
+        (void)snprintf(arguments, sizeof arguments, ",\"--marker\",\"%s\"", rows[i].marker);
+        load_job(f, fake(f, rows[i].mode, arguments, ""), false);
+        run(f, 1);
+        assert_int_equal(f->outcome.state.counts.done, 60);
+        double score = es_units_columns(f->units).main_score[7];
+        assert_true(!isnan(score));
+        if (!isnan(rows[i].score))
+            assert_true(score == rows[i].score);
+        assert_table_equals_markers(f);
+        teardown(state);
+        setup(state);
+    }
+}
+
 static void send_signal(struct fixture *f, int number)
 {
     struct signalfd_siginfo info = {.ssi_signo = (uint32_t)number};
@@ -412,6 +479,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_unit_that_must_not_be_retried_is_not, setup, teardown),
         cmocka_unit_test_setup_teardown(a_command_that_cannot_be_started_ends_the_run, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_worker_that_breaks_after_the_end_changes_nothing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(the_evaluators_own_marker_is_what_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(a_signal_drains_and_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(results_of_units_not_held_are_not_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(ranks_that_do_not_speak_the_protocol_are_refused, setup,

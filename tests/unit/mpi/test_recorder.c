@@ -50,11 +50,11 @@ static const char *path_of(const char *name)
     return path;
 }
 
-static struct es_recorder *start(struct es_lock *lock)
+static struct es_recorder *start(struct es_keeper *keeper)
 {
     struct es_recorder *recorder;
     struct es_recorder_config config = {
-        .units = units, .run_dir = run_dir, .lock = lock, .max_attempts = 2};
+        .units = units, .run_dir = run_dir, .keeper = keeper, .max_attempts = 2};
     assert_int_equal(es_recorder_start(&config, &recorder, NULL), 0);
     return recorder;
 }
@@ -142,10 +142,12 @@ static void a_driver_that_was_taken_over_writes_nothing_more(void **state)
 {
     (void)state;
     struct es_lock *lock;
+    struct es_keeper *keeper;
     struct es_err err = {0};
     assert_int_equal(es_lock_acquire(run_dir, 1, &lock, NULL), 0);
     assert_int_equal(unlink(path_of(".evalsweep/lock")), 0);
-    struct es_recorder *recorder = start(lock);
+    assert_int_equal(es_keeper_start(lock, ES_LOCK_BEAT_S, &keeper, NULL), 0);
+    struct es_recorder *recorder = start(keeper);
     bool told = false;
     for (int i = 0; i < 4000 && !told; i++) {
         told = es_recorder_fault(recorder, &err) && err.code != ES_ERR_IO;
@@ -158,6 +160,25 @@ static void a_driver_that_was_taken_over_writes_nothing_more(void **state)
     assert_int_equal(es_recorder_finish(recorder, NULL), 0);
     assert_int_equal(access(path_of(ES_STATUS_NAME), F_OK), -1);
     assert_int_equal(access(path_of("progress.csv"), F_OK), -1);
+    es_keeper_stop(keeper);
+    es_lock_release(lock);
+}
+
+/* It must not look as if the store had been written. */
+static void a_lock_found_lost_at_the_end_is_told(void **state)
+{
+    (void)state;
+    struct es_lock *lock;
+    struct es_err err = {0};
+    struct es_keeper *keeper;
+    assert_int_equal(es_lock_acquire(run_dir, 1, &lock, NULL), 0);
+    assert_int_equal(unlink(path_of(".evalsweep/lock")), 0);
+    assert_int_equal(es_keeper_start(lock, 0.005, &keeper, NULL), 0);
+    for (int i = 0; i < 4000 && es_keeper_check(keeper, NULL) != ES_ERR_BUSY; i++)
+        (void)poll(NULL, 0, 5);
+    assert_int_equal(es_recorder_finish(start(keeper), &err), ES_ERR_BUSY);
+    assert_int_equal(err.code, ES_ERR_BUSY);
+    es_keeper_stop(keeper);
     es_lock_release(lock);
 }
 
@@ -170,6 +191,7 @@ int main(void)
         TEST_OF(what_the_scan_found_is_stored_at_once),
         TEST_OF(a_failure_to_write_is_told_once),
         TEST_OF(a_driver_that_was_taken_over_writes_nothing_more),
+        TEST_OF(a_lock_found_lost_at_the_end_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

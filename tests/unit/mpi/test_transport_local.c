@@ -84,11 +84,49 @@ static void no_wake_up_is_lost(void **state)
     es_local_hub_free(hub);
 }
 
+static _Atomic uint32_t n_taken;
+
+static void *take_at_once(void *arg)
+{
+    struct es_message message;
+    uint32_t source;
+    while (n_taken < N_MESSAGES)
+        if (es_transport_receive(arg, &source, &message)) {
+            es_message_clear(&message);
+            n_taken++;
+        }
+    return NULL;
+}
+
+/* However soon a message is taken, the descriptor does not stay readable behind it: whoever polls it
+ * would never sleep again. */
+static void the_descriptor_rests_when_nothing_is_there(void **state)
+{
+    (void)state;
+    struct es_local_hub *hub;
+    pthread_t thread;
+    uint32_t n_restless = 0;
+    assert_int_equal(es_local_hub_create(2, &hub, NULL), 0);
+    struct es_transport *at = es_local_hub_endpoint(hub, 0);
+    n_taken = 0;
+    assert_int_equal(pthread_create(&thread, NULL, take_at_once, at), 0);
+    for (uint32_t i = 0; i < N_MESSAGES; i++) {
+        send_number(es_local_hub_endpoint(hub, 1), 0, i);
+        while (n_taken == i)
+            ;
+        n_restless += is_readable(at);
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(n_restless, 0);
+    es_local_hub_free(hub);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_arrive_in_order_with_their_source),
         cmocka_unit_test(no_wake_up_is_lost),
+        cmocka_unit_test(the_descriptor_rests_when_nothing_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "run/lock.h"
+#include "run/keeper.h"
 
 #include "helper/tempdir.h"
 #include "run/folder.h"
@@ -185,6 +185,35 @@ static void a_holder_that_was_taken_over_is_told(void **state)
     assert_int_equal(access(lock_path, F_OK), 0); /* the other's lock stays */
 }
 
+/* Whatever its process does meanwhile. The second driver, which cannot see the process, is of another
+ * boot for that. */
+static void a_kept_lock_is_alive(void **state)
+{
+    (void)state;
+    struct es_lock *lock, *second;
+    struct es_keeper *keeper;
+    assert_int_equal(es_lock_acquire(run_dir, STALE_S, &lock, NULL), 0);
+    struct es_buf text = {0};
+    int fd = open(lock_path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(es_fd_read_all(fd, 4096, &text), 0);
+    char *boot = strstr(text.data, "\"boot\":\"");
+    assert_non_null(boot);
+    assert_int_equal(pwrite(fd, "elsewhere", 9, boot + 8 - text.data), 9);
+    close(fd);
+    es_buf_clear(&text);
+    assert_int_equal(es_keeper_start(lock, 0.01, &keeper, NULL), 0);
+    assert_int_equal(es_lock_acquire(run_dir, 3600, &second, NULL), ES_ERR_BUSY);
+    assert_int_equal(es_keeper_check(keeper, NULL), 0);
+    assert_int_equal(unlink(lock_path), 0);
+    write_lock("{\"counter\":5," ELSEWHERE "}");
+    struct es_err err = {0};
+    const struct timespec pause = {.tv_nsec = 1000000};
+    while (es_keeper_check(keeper, &err) != ES_ERR_BUSY)
+        (void)nanosleep(&pause, NULL);
+    es_keeper_stop(keeper);
+    es_lock_release(lock);
+}
+
 enum { N_RACERS = 8 };
 
 /* Processes that all find the same stale lock: one of them gets it. */
@@ -243,6 +272,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_counter_that_stands_still_is_stale, setup, teardown),
         cmocka_unit_test_setup_teardown(a_counter_that_moves_is_alive, setup, teardown),
         cmocka_unit_test_setup_teardown(a_holder_that_was_taken_over_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_kept_lock_is_alive, setup, teardown),
         cmocka_unit_test_setup_teardown(one_of_many_takes_a_stale_lock, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

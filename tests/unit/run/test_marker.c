@@ -180,9 +180,18 @@ static void test_scores_beside(void **state)
 #define MTEB(score) "{\"scores\":{\"test\":[{\"main_score\":" score "}]}}"
     tree_write(&f->tree, MARKER, "{\"status\":\"done\",\"evaluation_time\":9}");
     tree_write(&f->tree, UNIT "/other.json", MTEB("0.99"));
-    tree_write(&f->tree, UNIT "/a/b/c/STS12.json", MTEB("0.98")); /* three folders down */
+    tree_write(&f->tree, UNIT "/a/b/c/d/e/f/STS12.json", MTEB("0.98")); /* six folders down */
     assert_int_equal(look(f), ES_MARKER_VALID);
     assert_true(isnan(f->result.main_score));
+
+    const char *below[] = {UNIT "/results/model/rev/STS12.json",
+                           UNIT "/results/model/rev/experiments/layer_21/STS12.json"};
+    for (size_t i = 0; i < sizeof below / sizeof below[0]; i++) {
+        tree_write(&f->tree, below[i], MTEB("0.375"));
+        assert_int_equal(look(f), ES_MARKER_VALID);
+        assert_true(f->result.main_score == 0.375);
+        assert_int_equal(unlinkat(f->tree.fd, below[i], 0), 0);
+    }
 
     tree_write(&f->tree, UNIT "/model/rev1/STS12.json", MTEB("0.25"));
     tree_write(&f->tree, UNIT "/model/rev2/STS12.json", MTEB("0.5"));

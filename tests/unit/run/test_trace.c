@@ -43,6 +43,19 @@ static int read_text(const char *text, float *unit_s, uint32_t *ret_n_outside, s
     return es_trace_read(path, grid, unit_s, ret_n_outside, err);
 }
 
+static void a_short_row_is_outside(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"layer,task,seconds,checkpoint\n3,A,1\n",
+                                        "layer,checkpoint,seconds,task\n3,step0,1\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        float unit_s[8];
+        uint32_t n_outside = 0;
+        assert_int_equal(read_text(texts[i], unit_s, &n_outside, NULL), 0);
+        assert_int_equal(n_outside, 1);
+    }
+}
+
 static void seconds_go_to_their_units(void **state)
 {
     (void)state;
@@ -104,6 +117,7 @@ static void faults_name_file_and_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_short_row_is_outside, setup, teardown),
         cmocka_unit_test_setup_teardown(seconds_go_to_their_units, setup, teardown),
         cmocka_unit_test_setup_teardown(an_export_is_a_trace, setup, teardown),
         cmocka_unit_test_setup_teardown(faults_name_file_and_line, setup, teardown),

@@ -1,0 +1,100 @@
+#include "run/keeper.h"
+
+#include "core/mem.h"
+#include "sys/clock.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct es_keeper {
+    struct es_lock *lock;
+    int64_t interval_ns;
+    pthread_t thread;
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t wake;
+    bool is_ending;
+    struct es_err fault; /* of the last beat; code 0: none */
+};
+
+/* Waits one interval, with the mutex held. */
+static void wait_for_beat(struct es_keeper *keeper)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + keeper->interval_ns;
+    until.tv_sec += ns / ES_NS_PER_S;
+    until.tv_nsec = ns % ES_NS_PER_S;
+    while (!keeper->is_ending &&
+           pthread_cond_timedwait(&keeper->wake, &keeper->mutex, &until) == 0)
+        ;
+}
+
+static void *keeper_main(void *arg)
+{
+    struct es_keeper *keeper = arg;
+    pthread_mutex_lock(&keeper->mutex);
+    while (!keeper->is_ending && keeper->fault.code != ES_ERR_BUSY) {
+        struct es_err fault = {0};
+        pthread_mutex_unlock(&keeper->mutex);
+        (void)es_lock_beat(keeper->lock, &fault);
+        pthread_mutex_lock(&keeper->mutex);
+        keeper->fault = fault;
+        wait_for_beat(keeper);
+    }
+    pthread_mutex_unlock(&keeper->mutex);
+    return NULL;
+}
+
+static void keeper_free(struct es_keeper *keeper)
+{
+    pthread_mutex_destroy(&keeper->mutex);
+    pthread_cond_destroy(&keeper->wake);
+    free(keeper);
+}
+
+int es_keeper_start(struct es_lock *lock, double interval_s, struct es_keeper **ret_keeper,
+                    struct es_err *err)
+{
+    struct es_keeper *keeper = es_mem_calloc(1, sizeof *keeper);
+    if (!keeper)
+        return es_err_nomem(err, "keeping the lock");
+    keeper->lock = lock;
+    keeper->interval_ns = (int64_t)(interval_s * (double)ES_NS_PER_S);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&keeper->mutex, NULL);
+    pthread_cond_init(&keeper->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    int failed = pthread_create(&keeper->thread, NULL, keeper_main, keeper);
+    if (failed) {
+        keeper_free(keeper);
+        return es_err_sys(err, failed, "keeping the lock", NULL);
+    }
+    *ret_keeper = keeper;
+    return 0;
+}
+
+int es_keeper_check(struct es_keeper *keeper, struct es_err *err)
+{
+    pthread_mutex_lock(&keeper->mutex);
+    struct es_err fault = keeper->fault;
+    pthread_mutex_unlock(&keeper->mutex);
+    if (fault.code && err)
+        *err = fault;
+    return fault.code;
+}
+
+void es_keeper_stop(struct es_keeper *keeper)
+{
+    if (!keeper)
+        return;
+    pthread_mutex_lock(&keeper->mutex);
+    keeper->is_ending = true;
+    pthread_cond_signal(&keeper->wake);
+    pthread_mutex_unlock(&keeper->mutex);
+    (void)pthread_join(keeper->thread, NULL);
+    keeper_free(keeper);
+}
