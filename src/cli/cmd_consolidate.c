@@ -7,7 +7,9 @@
 #include "run/folder.h"
 #include "run/lock.h"
 
+#include <errno.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 /* From the markers alone: what a store says that is there counts for nothing. */
 static int rebuild(const struct es_target *target, const char *output, struct es_units *units,
@@ -19,23 +21,26 @@ static int rebuild(const struct es_target *target, const char *output, struct es
     int rc = es_provenance_init(&provenance, target, err);
     if (rc == 0)
         rc = es_scan(target->run_dir, target->layout, &options, units, ret_summary, err);
-    if (rc == 0 && output)
+    if (rc == 0 && output) {
         rc = es_store_write_file(output, provenance.attributes, provenance.n, units, err);
-    if (rc == 0 && !output) {
+    } else if (rc == 0) {
         struct es_store_write request = {.run_dir = target->run_dir,
                                          .attributes = provenance.attributes,
                                          .n_attributes = provenance.n,
                                          .fsync = target->job && target->job->run.fsync};
-        struct es_lock *lock = NULL; /* a driver at work writes the store itself */
-        rc = es_folder_make(target->run_dir, err);
-        if (rc == 0)
-            rc = es_lock_acquire(target->run_dir, ES_LOCK_STALE_S, &lock, err);
-        if (rc == 0)
-            rc = es_store_write(&request, units, err);
-        es_lock_release(lock);
+        rc = es_store_write(&request, units, err);
     }
     es_provenance_clear(&provenance);
     return rc;
+}
+
+/* The run's own store is written by whoever holds the lock, with what was found while holding it. */
+static int lock_run(const struct es_target *target, struct es_lock **ret_lock, struct es_err *err)
+{
+    if (access(target->run_dir, F_OK) < 0) /* mistyped, perhaps: not to be made */
+        return es_err_sys(err, errno, "opening the run folder", target->run_dir);
+    int rc = es_folder_make(target->run_dir, err);
+    return rc < 0 ? rc : es_lock_acquire(target->run_dir, ES_LOCK_STALE_S, ret_lock, err);
 }
 
 static int consolidate(const char *path, const char *output, const struct es_opt_list *sets)
@@ -43,13 +48,17 @@ static int consolidate(const char *path, const char *output, const struct es_opt
     struct es_err err = {0};
     struct es_target target = {0};
     struct es_units *units = NULL;
+    struct es_lock *lock = NULL;
     struct es_scan_summary summary = {0};
     int exit_code = ES_EXIT_OK;
     int rc = es_target_open(path, sets, &target, &err);
+    if (rc == 0 && !output)
+        rc = lock_run(&target, &lock, &err);
     if (rc == 0)
         rc = es_units_create(target.grid, &units, &err);
     if (rc == 0)
         rc = rebuild(&target, output, units, &summary, &err);
+    es_lock_release(lock);
     if (rc < 0) {
         exit_code = es_say_error(&err);
     } else {

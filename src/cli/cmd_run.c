@@ -48,7 +48,6 @@ struct run_options {
 struct driver {
     const struct run_options *options;
     struct es_ui ui;
-    bool is_launched;
     struct es_bridge *bridge;
     struct es_target target;
     struct es_units *units;
@@ -100,7 +99,7 @@ static int parse(int argc, char **argv, struct run_options *options, enum es_opt
 
 static void look_around(struct es_hello *ret_hello)
 {
-    struct es_hello hello = {.pid = getpid()};
+    struct es_hello hello = {0};
     struct es_device_facts facts;
     cpu_set_t cpus;
     es_device_look(&facts);
@@ -295,6 +294,22 @@ static int exit_code_of(const struct driver *d)
     return ES_EXIT_INTERNAL;
 }
 
+/* The last line: what most needs to be seen, and where more of it stands. */
+static void say_no_worker(const struct driver *d)
+{
+    struct es_buf dir = {0};
+    uint32_t unit_id = d->outcome.failed_unit;
+    if (unit_id == ES_GRID_NONE) {
+        es_say("no worker is left");
+        return;
+    }
+    es_layout_unit_dir(d->target.layout, d->target.grid, es_grid_unit(d->target.grid, unit_id),
+                       &dir);
+    es_say("no worker is left; the last failure: %s (%s/%s/" ES_LOG_NAME ")",
+           d->outcome.failure_reason, d->target.run_dir, dir.data ? dir.data : "");
+    es_buf_clear(&dir);
+}
+
 static void say_end(const struct driver *d, int exit_code)
 {
     const struct es_run_state *state = &d->outcome.state;
@@ -309,8 +324,6 @@ static void say_end(const struct driver *d, int exit_code)
            state->counts.done, state->counts.done + state->counts.pending + state->counts.failed,
            unscored, failed, state->counts.pending, state->n_evaluated, state->n_skipped,
            state->n_retries, wall);
-    if (d->outcome.ending == ES_ENDING_NO_WORKER)
-        es_say("no worker is left");
     if (exit_code == ES_EXIT_RESUBMIT)
         es_say("stopped with work left: submit it again with RUN_ID=%s", d->target.job->run.id);
     if (state->counts.failed)
@@ -318,13 +331,15 @@ static void say_end(const struct driver *d, int exit_code)
                "evalsweep status %s lists them", d->target.run_dir);
     if (!d->is_unrecorded) {
         es_say("results: %s/" ES_STORE_NAME, d->target.run_dir);
-        return;
+    } else {
+        char fault[1024];
+        es_err_text(&d->end_fault, fault, sizeof fault);
+        es_say("%s", fault);
+        es_say("the results are in the markers: evalsweep consolidate %s, once that is mended",
+               d->target.run_dir);
     }
-    char fault[1024];
-    es_err_text(&d->end_fault, fault, sizeof fault);
-    es_say("%s", fault);
-    es_say("the results are in the markers: evalsweep consolidate %s, once that is mended",
-           d->target.run_dir);
+    if (d->outcome.ending == ES_ENDING_NO_WORKER)
+        say_no_worker(d);
 }
 
 static void print_json(const struct driver *d)
@@ -360,12 +375,11 @@ static int drive(struct driver *d)
 }
 
 static int run_rank_0(const struct run_options *options, struct es_bridge *bridge,
-                      const struct es_ui *ui, bool is_launched)
+                      const struct es_ui *ui)
 {
     struct driver d = {
         .options = options,
         .ui = *ui,
-        .is_launched = is_launched,
         .bridge = bridge,
         .started_s = es_clock_mono_s(),
         .signal_fd = es_signal_open_drain(),
@@ -436,7 +450,7 @@ static int run_job(const struct run_options *options)
     else if (mpi && mpi->rank > 0)
         exit_code = run_other_rank(bridge);
     else
-        exit_code = run_rank_0(options, bridge, &ui, is_launched);
+        exit_code = run_rank_0(options, bridge, &ui);
     es_bridge_free(bridge);
     if (mpi)
         es_mpi_finish(mpi);

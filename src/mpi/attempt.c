@@ -6,6 +6,7 @@
 #include "sys/fd.h"
 #include "sys/json.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -16,7 +17,6 @@
 void es_attempt_init(struct es_attempt *attempt)
 {
     attempt->dir_fd = -1;
-    attempt->loaded_checkpoint = ES_GRID_NONE;
     es_result_init(&attempt->result);
 }
 
@@ -117,7 +117,11 @@ static int open_folder(struct es_attempt *attempt, struct es_err *err)
     if (es_mkdir_all_at(attempt->run_dir_fd, dir) < 0)
         return es_err_sys(err, errno, "making the output folder", dir);
     attempt->dir_fd = openat(attempt->run_dir_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return attempt->dir_fd < 0 ? es_err_sys(err, errno, "opening the output folder", dir) : 0;
+    if (attempt->dir_fd < 0)
+        return es_err_sys(err, errno, "opening the output folder", dir);
+    if (attempt->job->evaluator.mode == ES_EVALUATOR_ONE_SHOT)
+        (void)unlinkat(attempt->dir_fd, ES_RESULT_NAME, 0); /* of an earlier try: not this one's */
+    return 0;
 }
 
 static int hand_over(struct es_attempt *attempt, const struct es_backlog_bundle *bundle,
@@ -156,10 +160,8 @@ void es_attempt_begin(struct es_attempt *attempt, struct es_unit unit, uint32_t 
     attempt->entry = (struct es_result_entry){
         .unit_id = es_grid_id(attempt->job->grid, unit),
         .may_retry = true,
-        .first_after_load = attempt->loaded_checkpoint != unit.checkpoint,
         .total_s = (double)NAN,
     };
-    attempt->loaded_checkpoint = unit.checkpoint;
     es_result_reset(&attempt->result);
     if (writes_markers(attempt)) {
         es_buf_reset(&attempt->dir);
@@ -183,7 +185,6 @@ void es_attempt_begin(struct es_attempt *attempt, struct es_unit unit, uint32_t 
         double seconds = attempt->job->evaluator.null_seconds;
         attempt->null_until_ns = attempt->begun_ns + (int64_t)(seconds * 1e9);
     } else if (hand_over(attempt, bundle, &err) < 0) {
-        attempt->loaded_checkpoint = ES_GRID_NONE;
         fail_with(attempt, &err);
     }
 }
@@ -210,7 +211,7 @@ static void take_own(struct es_attempt *attempt, struct es_result *own)
 static int write_beside(struct es_attempt *attempt, struct es_err *err)
 {
     struct es_file_id marker = attempt->entry.marker;
-    int rc = write_marker(attempt, "result.json", "", NULL, 0, err);
+    int rc = write_marker(attempt, ES_RESULT_NAME, "", NULL, 0, err);
     attempt->entry.marker = marker;
     return rc;
 }
@@ -285,7 +286,7 @@ static bool has_broken_result(struct es_attempt *attempt)
 {
     cJSON *root = NULL;
     es_buf_reset(&attempt->scratch);
-    if (es_file_read_at(attempt->dir_fd, "result.json", ES_MARKER_LIMIT_BYTES, &attempt->scratch,
+    if (es_file_read_at(attempt->dir_fd, ES_RESULT_NAME, ES_MARKER_LIMIT_BYTES, &attempt->scratch,
                         NULL) < 0)
         return false;
     bool is_json =
@@ -308,6 +309,30 @@ static void take_files(struct es_attempt *attempt, const struct es_outcome *outc
         succeed(attempt, outcome->ended_ns);
 }
 
+/* The last line of a log's tail that is not blank, in at most n_most bytes. */
+static const char *last_line(const char *tail, size_t n, size_t n_most, size_t *ret_n)
+{
+    while (n > 0 && isspace((unsigned char)tail[n - 1]))
+        n--;
+    size_t start = n;
+    while (start > 0 && tail[start - 1] != '\n' && n - start < n_most)
+        start--;
+    *ret_n = n - start;
+    return tail + start;
+}
+
+/* "exit code 1: ModuleNotFoundError: No module named 'mteb'": what people look for in the log. */
+static void end_with_exit(struct es_attempt *attempt, const struct es_outcome *outcome)
+{
+    char reason[320];
+    size_t n = 0;
+    const char *line = last_line(outcome->log_tail ? outcome->log_tail : "", outcome->log_tail_n,
+                                 200, &n);
+    (void)snprintf(reason, sizeof reason, "%s%s%.*s", outcome->exit_text, n ? ": " : "", (int)n,
+                   line);
+    end_without_result(attempt, outcome, reason);
+}
+
 static void take_outcome(struct es_attempt *attempt, const struct es_outcome *outcome)
 {
     attempt->begun_ns = outcome->begun_ns;
@@ -316,8 +341,7 @@ static void take_outcome(struct es_attempt *attempt, const struct es_outcome *ou
     } else if (outcome->kind == ES_OUTCOME_EXIT_OK) {
         take_files(attempt, outcome);
     } else {
-        attempt->loaded_checkpoint = ES_GRID_NONE; /* the process is gone, and what it had loaded */
-        end_without_result(attempt, outcome, outcome->exit_text);
+        end_with_exit(attempt, outcome);
     }
 }
 

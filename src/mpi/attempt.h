@@ -36,7 +36,6 @@ struct es_attempt {
     int dir_fd;
     int64_t begun_ns;
     int64_t null_until_ns;       /* mode null: when it ends */
-    uint32_t loaded_checkpoint;  /* by the evaluator, or ES_GRID_NONE */
     struct es_result_entry entry; /* valid once it does not run any more */
     struct es_result result;
 

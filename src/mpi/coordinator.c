@@ -21,6 +21,8 @@
 #define ASSIGN_BYTES 65536
 /* What a worker gets beyond its grace to answer QUIT, before the job ends without it. */
 #define BYE_TIMEOUT_S 30.0
+/* The same trouble in writing is not said more often. */
+#define FAULT_INTERVAL_S 60.0
 
 struct coordinator {
     const struct es_coordinator_config *config;
@@ -34,14 +36,15 @@ struct coordinator {
     struct es_result result;      /* scratch */
     struct es_ratemeter rate;
     struct es_worker_state *worker_states; /* [n_ranks] scratch */
-    struct es_run_state state;
+    struct es_coordinator_outcome outcome;
     double started_s;
     double report_due_s;
     double status_due_s;
-    bool has_results; /* some unit was begun: from now on the run goes on without a worker */
+    double fault_due_s;
+    bool was_ready; /* some worker was: the evaluator can be started */
     bool is_draining;
+    double drained_by_s; /* while draining: when to go on without the rest */
     double quit_by_s; /* once QUIT was sent: when to go on without the answers */
-    enum es_ending ending;
     struct es_err fault; /* what made the run impossible; code 0: nothing */
 };
 
@@ -75,7 +78,6 @@ static void send_config(struct coordinator *c, uint32_t rank)
 {
     struct es_rank *to = &c->roster.ranks[rank];
     struct es_config config = {
-        .works = to->works,
         .job_text = c->job_text.data,
         .job_text_n = c->job_text.len,
         .run_dir = c->config->run_dir,
@@ -93,13 +95,13 @@ static void send_config(struct coordinator *c, uint32_t rank)
 static void handle_hello(struct coordinator *c, uint32_t source, const struct es_message *message)
 {
     if (es_roster_greet(&c->roster, source, message, &c->fault) < 0) {
-        c->ending = ES_ENDING_CANNOT_START;
+        c->outcome.ending = ES_ENDING_CANNOT_START;
         return;
     }
     if (c->roster.n_expected > 0)
         return;
     if (es_roster_bind(&c->roster, c->config->job, &c->fault) < 0) {
-        c->ending = ES_ENDING_CANNOT_START;
+        c->outcome.ending = ES_ENDING_CANNOT_START;
         return;
     }
     for (uint32_t r = 0; r < c->roster.n_ranks; r++)
@@ -119,13 +121,13 @@ static void lose_worker(struct coordinator *c, uint32_t rank, const char *why)
     from->state = ES_RANK_BROKEN;
     from->is_out = true;
     es_buf_reset(&c->assign[rank]);
-    if (!c->has_results && !c->fault.code) {
+    if (es_roster_count(&c->roster, ES_RANK_CONFIGURED) + es_roster_count(&c->roster, ES_RANK_READY) >
+        0)
+        return;
+    c->outcome.ending = ES_ENDING_NO_WORKER;
+    if (!c->was_ready && !c->fault.code) {
         es_err_set(&c->fault, ES_ERR_SPAWN, NULL, NULL, "%s", why);
-        c->ending = ES_ENDING_CANNOT_START;
-    } else if (es_roster_count(&c->roster, ES_RANK_CONFIGURED) +
-                   es_roster_count(&c->roster, ES_RANK_READY) ==
-               0) {
-        c->ending = ES_ENDING_NO_WORKER;
+        c->outcome.ending = ES_ENDING_CANNOT_START;
     }
 }
 
@@ -141,10 +143,11 @@ static void handle_ready(struct coordinator *c, uint32_t source, const struct es
     } else if (from->state == ES_RANK_CONFIGURED) {
         (void)snprintf(from->device, sizeof from->device, "%s", ready.note);
         from->state = ES_RANK_READY;
+        c->was_ready = true;
         es_roster_describe(&c->roster, source, text, sizeof text);
         note(c, false, "worker %u: %s", source, text);
         if (es_sched_join(c->sched, source, 1.0, now(), &c->fault) < 0)
-            c->ending = ES_ENDING_NO_WORKER;
+            c->outcome.ending = ES_ENDING_NO_WORKER;
     }
 }
 
@@ -162,33 +165,57 @@ static void take_done(struct coordinator *c, uint32_t worker, const struct es_re
                              .load_s = c->result.load_s,
                              .pass_s = c->result.pass_s,
                              .score_s = c->result.score_s};
-    c->state.counts.pending--;
-    c->state.counts.done++;
-    c->state.counts.done_without_score += isnan(c->result.main_score) != 0;
+    c->outcome.state.counts.pending--;
+    c->outcome.state.counts.done++;
+    c->outcome.state.counts.done_without_score += isnan(c->result.main_score) != 0;
     if (entry->kind == ES_RESULT_FOUND) {
-        c->state.n_skipped++;
+        c->outcome.state.n_skipped++;
         times.total_s = (double)NAN;
     } else {
-        c->state.n_evaluated++;
+        c->outcome.state.n_evaluated++;
+        c->roster.ranks[worker].n_failures = 0;
     }
     es_sched_done(c->sched, worker, entry->unit_id, &times, now());
+}
+
+/* Counts a failure against its worker. One on which unit after unit fails is taken out, so that a bad
+ * GPU or node does not fail the whole sweep; what it holds goes to others. */
+static void blame(struct coordinator *c, uint32_t worker, uint32_t unit_id)
+{
+    struct es_rank *rank = &c->roster.ranks[worker];
+    uint32_t n_most = c->config->job->limits.max_consecutive_failures;
+    char why[400];
+    if (rank->n_failures > 0 && rank->failed_unit == unit_id)
+        return;
+    rank->failed_unit = unit_id;
+    if (++rank->n_failures < n_most)
+        return;
+    (void)snprintf(why, sizeof why, "%u units in a row failed on it (device %s)", n_most,
+                   rank->device);
+    es_drain_encode(0, &c->message);
+    send(c, worker, &c->message);
+    lose_worker(c, worker, why);
 }
 
 static void take_failed(struct coordinator *c, uint32_t worker, const struct es_result_entry *entry)
 {
     char unit[600];
+    const char *reason = es_result_text(&c->result, c->result.reason);
     es_grid_unit_text(c->grid, entry->unit_id, unit, sizeof unit);
     bool is_final =
         es_sched_failed(c->sched, worker, entry->unit_id, entry->may_retry, now());
     note(c, is_final, "%s failed on worker %u (try %d%s): %s", unit, worker, c->result.attempt,
-         is_final ? ", the last" : "", es_result_text(&c->result, c->result.reason));
+         is_final ? ", the last" : "", reason);
+    c->outcome.failed_unit = entry->unit_id;
+    (void)snprintf(c->outcome.failure_reason, sizeof c->outcome.failure_reason, "%s", reason);
     if (is_final) {
-        c->state.counts.pending--;
-        c->state.counts.failed++;
-        c->state.n_evaluated++;
+        c->outcome.state.counts.pending--;
+        c->outcome.state.counts.failed++;
+        c->outcome.state.n_evaluated++;
     } else {
-        c->state.n_retries++;
+        c->outcome.state.n_retries++;
     }
+    blame(c, worker, entry->unit_id);
 }
 
 static void take_entry(struct coordinator *c, uint32_t worker, const struct es_result_entry *entry)
@@ -217,7 +244,6 @@ static void handle_results(struct coordinator *c, uint32_t source, struct es_mes
     bool is_news = false; /* otherwise all of it was given to others meanwhile */
     if (c->roster.ranks[source].is_out)
         return;
-    c->has_results = true;
     while (es_results_next(&reader, &entry, &c->result))
         if (is_held(c, source, &entry)) {
             take_entry(c, source, &entry);
@@ -305,7 +331,7 @@ static void act(struct coordinator *c)
 static void fill_state(struct coordinator *c)
 {
     double now_s = now();
-    struct es_run_state *state = &c->state;
+    struct es_run_state *state = &c->outcome.state;
     es_ratemeter_add(&c->rate, now_s, state->n_evaluated);
     state->rate_per_s = es_ratemeter_per_s(&c->rate);
     state->eta_s = es_sched_eta(c->sched, now_s);
@@ -335,10 +361,25 @@ static void fill_state(struct coordinator *c)
 static void publish_status(struct coordinator *c)
 {
     struct es_buf text = {0};
-    es_status_text(c->grid, &c->state, &text);
+    es_status_text(c->grid, &c->outcome.state, &text);
     if (text.failed)
         es_buf_clear(&text);
     es_recorder_set_status(c->config->recorder, text.data, text.len);
+}
+
+/* What cannot be written now is tried again every few seconds: said once a minute. */
+static void note_fault(struct coordinator *c, const struct es_err *fault)
+{
+    char text[1024];
+    if (fault->code == ES_ERR_BUSY) { /* the run is another driver's now, and this one at its end */
+        c->fault = *fault;
+        return;
+    }
+    if (now() < c->fault_due_s)
+        return;
+    es_err_text(fault, text, sizeof text);
+    note(c, true, "%s (it is tried again; units whose done.json is there are safe)", text);
+    c->fault_due_s = now() + FAULT_INTERVAL_S;
 }
 
 static void report(struct coordinator *c, bool is_last)
@@ -350,22 +391,17 @@ static void report(struct coordinator *c, bool is_last)
         return;
     struct es_err fault;
     fill_state(c);
-    c->state.alive = !is_last;
+    c->outcome.state.alive = !is_last;
     if (report_is_due) {
-        c->config->report(c->config->context, &c->state);
+        c->config->report(c->config->context, &c->outcome.state);
         c->report_due_s = now_s + c->config->report_interval_s;
     }
     if (status_is_due) {
         publish_status(c);
         c->status_due_s = now_s + ES_STATUS_INTERVAL_S;
     }
-    if (es_recorder_fault(c->config->recorder, &fault)) {
-        char text[1024];
-        if (fault.code == ES_ERR_BUSY) /* the run is another driver's now */
-            c->fault = fault;
-        es_err_text(&fault, text, sizeof text);
-        note(c, true, "%s (results are safe in their markers)", text);
-    }
+    if (es_recorder_fault(c->config->recorder, &fault))
+        note_fault(c, &fault);
 }
 
 /* --- Stopping --- */
@@ -373,6 +409,7 @@ static void report(struct coordinator *c, bool is_last)
 static void drain(struct coordinator *c, double grace_s)
 {
     c->is_draining = true;
+    c->drained_by_s = now() + grace_s + BYE_TIMEOUT_S;
     for (uint32_t r = 0; r < c->roster.n_ranks; r++) {
         if (c->roster.ranks[r].state != ES_RANK_READY)
             continue;
@@ -413,9 +450,11 @@ static void watch_time_limit(struct coordinator *c)
 
 static bool has_ended(const struct coordinator *c)
 {
-    if (c->ending != ES_ENDING_FINISHED || c->fault.code)
+    if (c->outcome.ending != ES_ENDING_FINISHED || c->fault.code)
         return true;
-    return c->is_draining ? es_sched_n_held(c->sched) == 0 : es_sched_finished(c->sched);
+    if (c->is_draining) /* a worker may hang in a file server */
+        return es_sched_n_held(c->sched) == 0 || now() >= c->drained_by_s;
+    return es_sched_finished(c->sched);
 }
 
 static void receive_all(struct coordinator *c)
@@ -448,7 +487,7 @@ static double next_due_s(const struct coordinator *c)
     double due_s = fmin(c->status_due_s, drain_due_s(c));
     if (c->config->report)
         due_s = fmin(due_s, c->report_due_s);
-    return c->is_draining ? due_s : fmin(due_s, es_sched_deadline(c->sched));
+    return fmin(due_s, c->is_draining ? c->drained_by_s : es_sched_deadline(c->sched));
 }
 
 static void send_quit(struct coordinator *c)
@@ -475,8 +514,8 @@ static void run(struct coordinator *c)
         if (!has_ended(c))
             wait_for_events(c, next_due_s(c));
     }
-    if (c->is_draining && c->ending == ES_ENDING_FINISHED && !es_sched_finished(c->sched))
-        c->ending = ES_ENDING_STOPPED;
+    if (c->is_draining && c->outcome.ending == ES_ENDING_FINISHED && !es_sched_finished(c->sched))
+        c->outcome.ending = ES_ENDING_STOPPED;
     report(c, true);
     send_quit(c);
     while (es_roster_count(&c->roster, ES_RANK_QUITTING) > 0 && now() < c->quit_by_s) {
@@ -522,14 +561,16 @@ int es_coordinator_run(const struct es_coordinator_config *config,
         .grid = config->job->grid,
         .started_s = now(),
         .report_due_s = now() + config->report_interval_s,
-        .state = {.alive = true, .counts = config->counts, .n_skipped = config->counts.done},
+        .outcome = {.failed_unit = ES_GRID_NONE,
+                    .state = {.alive = true,
+                              .counts = config->counts,
+                              .n_skipped = config->counts.done}},
     };
     es_result_init(&c.result);
     int rc = prepare(&c, err);
     if (rc == 0) {
         run(&c);
-        ret_outcome->ending = c.ending;
-        ret_outcome->state = c.state;
+        *ret_outcome = c.outcome;
         ret_outcome->state.workers = NULL;
         ret_outcome->state.n_workers = 0;
         rc = c.fault.code;

@@ -45,6 +45,8 @@ enum es_ending {
 
 struct es_coordinator_outcome {
     enum es_ending ending;
+    uint32_t failed_unit;     /* the last one that failed, or ES_GRID_NONE */
+    char failure_reason[500]; /* and why */
     struct es_run_state state; /* the last; its workers are not valid any more */
 };
 

@@ -171,7 +171,6 @@ void es_hello_encode(const struct es_hello *hello, struct es_buf *buf)
     es_wire_put_u32(buf, BYTE_ORDER_MARK);
     put_string(buf, hello->node);
     put_string(buf, hello->host);
-    es_wire_put_i64(buf, hello->pid);
     es_wire_put_u32(buf, hello->n_cpus);
     es_wire_put_u32(buf, hello->n_cpus_node);
     put_string(buf, hello->device_variable);
@@ -188,7 +187,6 @@ int es_hello_decode(const struct es_message *message, struct es_hello *ret_hello
         reader.failed = true;
     es_wire_get_string(&reader, hello.node, sizeof hello.node);
     es_wire_get_string(&reader, hello.host, sizeof hello.host);
-    hello.pid = es_wire_get_i64(&reader);
     hello.n_cpus = es_wire_get_u32(&reader);
     hello.n_cpus_node = es_wire_get_u32(&reader);
     es_wire_get_string(&reader, hello.device_variable, sizeof hello.device_variable);
@@ -204,7 +202,6 @@ int es_hello_decode(const struct es_message *message, struct es_hello *ret_hello
 void es_config_encode(const struct es_config *config, struct es_buf *buf)
 {
     es_plain_encode(ES_MESSAGE_CONFIG, buf);
-    es_wire_put_u8(buf, config->works);
     es_wire_put_text(buf, config->job_text, config->job_text_n);
     put_string(buf, config->run_dir);
     put_string(buf, config->versions_json);
@@ -218,7 +215,6 @@ int es_config_decode(const struct es_message *message, struct es_config *ret_con
 {
     struct es_config config;
     struct es_wire_reader reader = es_wire_read(message);
-    config.works = es_wire_get_u8(&reader) != 0;
     config.job_text = es_wire_get_text(&reader, &config.job_text_n);
     config.run_dir = get_c_string(&reader);
     config.versions_json = get_c_string(&reader);
@@ -331,7 +327,6 @@ void es_results_add(struct es_buf *buf, const struct es_result_entry *entry,
     if (!has_result(entry->kind))
         return;
     es_wire_put_u8(buf, entry->may_retry);
-    es_wire_put_u8(buf, entry->first_after_load);
     es_wire_put_f64(buf, entry->total_s);
     es_buf_append(buf, &entry->marker, sizeof entry->marker);
     struct wire_numbers numbers = {
@@ -401,7 +396,6 @@ bool es_results_next(struct es_wire_reader *reader, struct es_result_entry *ret_
     entry.kind = (enum es_result_kind)kind;
     if (!reader->failed && has_result(entry.kind)) {
         entry.may_retry = es_wire_get_u8(reader) != 0;
-        entry.first_after_load = es_wire_get_u8(reader) != 0;
         entry.total_s = es_wire_get_f64(reader);
         get_bytes(reader, &entry.marker, sizeof entry.marker);
         get_result(reader, result);

@@ -80,7 +80,6 @@ void es_wire_get_string(struct es_wire_reader *reader, char *ret_text, size_t si
 struct es_hello {
     char node[ES_WIRE_TEXT_SIZE]; /* ranks with the same text share a node */
     char host[ES_WIRE_TEXT_SIZE];
-    int64_t pid;
     uint32_t n_cpus;      /* that the rank may use */
     uint32_t n_cpus_node; /* that the node has */
     char device_variable[32];
@@ -93,7 +92,6 @@ int es_hello_decode(const struct es_message *message, struct es_hello *ret_hello
 
 /* CONFIG. Texts are borrowed from the message when decoded, and NUL-terminated there. */
 struct es_config {
-    bool works; /* runs units; otherwise only waits for EXIT */
     const char *job_text;
     size_t job_text_n;
     const char *run_dir; /* absolute */
@@ -150,7 +148,6 @@ struct es_result_entry {
     uint32_t unit_id;
     enum es_result_kind kind;
     bool may_retry;        /* FAILED */
-    bool first_after_load; /* the worker's first unit on this checkpoint */
     double total_s;        /* as the worker measured it; NaN: not measured */
     struct es_file_id marker;
 };

@@ -58,13 +58,18 @@ static void send_ready(struct worker *w, const char *why, const char *note)
     (void)es_transport_send_buf(w->args->transport, w->args->coordinator, &w->message);
 }
 
+static void flush_results(struct worker *w);
+
 /* The worker cannot go on: what it holds is for others. */
 static void give_up(struct worker *w, const struct es_err *err)
 {
     char text[1024];
+    if (w->is_broken)
+        return;
     es_err_text(err, text, sizeof text);
     w->is_broken = true;
     es_backlog_clear(&w->backlog);
+    flush_results(w); /* what was done counts: it is told before */
     send_ready(w, text, "");
 }
 

@@ -19,6 +19,7 @@
 #define ES_MARKER_NAME "done.json"
 #define ES_FAILED_NAME "failed.json"
 #define ES_LOG_NAME "log.txt"
+#define ES_RESULT_NAME "result.json"
 
 /* NULL if it can be a layout: relative, no empty, "." or ".." part, each of the three placeholders
  * at least once, no two of them touching (units could share a folder) and nothing else in braces.

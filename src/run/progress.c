@@ -40,7 +40,6 @@ struct es_progress {
     enum column *columns; /* [n_columns], as the header has them */
     size_t n_columns;
     size_t columns_cap;
-    bool knows_any;
     const char *newline; /* what the header ends with */
     struct es_buf lines; /* added since the last flush; `failed`: others were lost */
 };
@@ -62,7 +61,6 @@ static int add_column(struct es_progress *progress, const struct es_buf *name)
     progress->columns = columns;
     enum column column = column_of(name->len ? name->data : "", name->len);
     progress->columns[progress->n_columns++] = column;
-    progress->knows_any |= column != N_COLUMNS;
     return 0;
 }
 
@@ -200,8 +198,6 @@ void es_progress_add(struct es_progress *progress, const struct es_grid *grid, u
 {
     struct es_buf *lines = &progress->lines;
     size_t len = lines->len;
-    if (!progress->knows_any)
-        return;
     for (size_t i = 0; i < progress->n_columns; i++) {
         if (i)
             es_buf_putc(lines, ',');

@@ -130,7 +130,7 @@ END
 
 @test "retry clears failed units, and finished ones when asked" {
     write_job --fail-unit step4 --error
-    run "$evalsweep" run job.json
+    run "$evalsweep" run job.json --set limits.max_consecutive_failures=100
     [ "$status" -eq 1 ]
     [ "$("$evalsweep" status --json job.json | json failed)" -eq 12 ]
     run "$evalsweep" retry job.json --task A --layer 22
@@ -289,7 +289,27 @@ END
 @test "an earlier try's log does not outlive it" {
     write_job
     run "$evalsweep" run job.json --set 'evaluator.mode="one-shot"' --set evaluator.retries=1 \
+        --set limits.max_consecutive_failures=100 \
         --set 'evaluator.command=["sh", "-c", "[ $EVALSWEEP_ATTEMPT = 2 ] || { echo oops; exit 1; }"]'
     [ "$status" -eq 0 ]
     [ -z "$(find runs/demo -name log.txt)" ]
+}
+
+@test "a worker on which unit after unit fails is taken out; the rest stays pending" {
+    write_job --print "no such GPU" --exit 9
+    run "$evalsweep" run job.json --set limits.max_consecutive_failures=3
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"worker 0 on "*" is out: 3 units in a row failed on it (device cpu)"* ]]
+    last=$(echo "$output" | tail -1)
+    [[ "$last" == *"no worker is left; the last failure: exit code 9: no such GPU ("*"/log.txt)" ]]
+    run "$evalsweep" status --json job.json
+    [ "$(echo "$output" | json pending)" -ge 57 ]
+}
+
+@test "consolidate makes no folder for a mistyped run" {
+    write_job
+    run "$evalsweep" consolidate job.json --set run.id=typo
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"runs/typo: No such file"* ]]
+    [ ! -e runs ]
 }

@@ -250,3 +250,20 @@ END
     [ "$(cpu_share "$driver")" -lt 20 ]
     wait "$driver"
 }
+
+@test "a bad worker is taken out, and the others do its units" {
+    write_job
+    cat >evaluator <<END
+#!/bin/sh
+if [ "\$CUDA_VISIBLE_DEVICES" = 4 ]; then exec "$fake" --persistent --exit 9; fi
+exec "$fake" --persistent --sleep-ms 20 --count-file "$work/count"
+END
+    chmod +x evaluator
+    export CUDA_VISIBLE_DEVICES=4,5
+    run mpi 2 "$evalsweep" run job.json --set resources.gpus_per_worker=1 \
+        --set "evaluator.command=[\"$work/evaluator\"]" --set evaluator.retries=3 \
+        --set limits.max_consecutive_failures=2
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"worker 0 on "*" is out: 2 units in a row failed on it (device 4)"* ]]
+    run_is_complete runs/demo
+}

@@ -138,6 +138,13 @@ static void a_failure_to_write_is_told_once(void **state)
     assert_int_equal(es_recorder_finish(recorder, NULL), 0); /* the store was written all the same */
 }
 
+static void wait_until_lost(struct es_keeper *keeper)
+{
+    for (int i = 0; i < 4000 && es_keeper_check(keeper, NULL) != ES_ERR_BUSY; i++)
+        (void)poll(NULL, 0, 5);
+    assert_int_equal(es_keeper_check(keeper, NULL), ES_ERR_BUSY);
+}
+
 static void a_driver_that_was_taken_over_writes_nothing_more(void **state)
 {
     (void)state;
@@ -146,7 +153,8 @@ static void a_driver_that_was_taken_over_writes_nothing_more(void **state)
     struct es_err err = {0};
     assert_int_equal(es_lock_acquire(run_dir, 1, &lock, NULL), 0);
     assert_int_equal(unlink(path_of(".evalsweep/lock")), 0);
-    assert_int_equal(es_keeper_start(lock, ES_LOCK_BEAT_S, &keeper, NULL), 0);
+    assert_int_equal(es_keeper_start(lock, 0.005, &keeper, NULL), 0);
+    wait_until_lost(keeper);
     struct es_recorder *recorder = start(keeper);
     bool told = false;
     for (int i = 0; i < 4000 && !told; i++) {
@@ -174,8 +182,7 @@ static void a_lock_found_lost_at_the_end_is_told(void **state)
     assert_int_equal(es_lock_acquire(run_dir, 1, &lock, NULL), 0);
     assert_int_equal(unlink(path_of(".evalsweep/lock")), 0);
     assert_int_equal(es_keeper_start(lock, 0.005, &keeper, NULL), 0);
-    for (int i = 0; i < 4000 && es_keeper_check(keeper, NULL) != ES_ERR_BUSY; i++)
-        (void)poll(NULL, 0, 5);
+    wait_until_lost(keeper);
     assert_int_equal(es_recorder_finish(start(keeper), &err), ES_ERR_BUSY);
     assert_int_equal(err.code, ES_ERR_BUSY);
     es_keeper_stop(keeper);

@@ -22,7 +22,6 @@ static struct es_hello some_hello(void)
 {
     return (struct es_hello){.node = "node7",
                              .host = "node7.cluster",
-                             .pid = 4711,
                              .n_cpus = 8,
                              .n_cpus_node = 64,
                              .device_variable = "CUDA_VISIBLE_DEVICES",
@@ -48,7 +47,6 @@ static void hello_comes_back(void **state)
     assert_int_equal(es_hello_decode(&message, &hello), 0);
     assert_string_equal(hello.node, sent.node);
     assert_string_equal(hello.host, sent.host);
-    assert_int_equal(hello.pid, sent.pid);
     assert_int_equal(hello.n_cpus, sent.n_cpus);
     assert_int_equal(hello.n_cpus_node, sent.n_cpus_node);
     assert_string_equal(hello.device_variable, sent.device_variable);
@@ -73,8 +71,7 @@ static void another_byte_order_is_refused(void **state)
 static struct es_message config_message(void)
 {
     struct es_buf buf = {0};
-    struct es_config config = {.works = true,
-                               .job_text = "{\"a\":1}",
+    struct es_config config = {.job_text = "{\"a\":1}",
                                .job_text_n = 7,
                                .run_dir = "/data/run",
                                .versions_json = "{}",
@@ -92,7 +89,6 @@ static void config_comes_back(void **state)
     struct es_message message = config_message();
     struct es_config config;
     assert_int_equal(es_config_decode(&message, &config), 0);
-    assert_true(config.works);
     assert_int_equal(config.job_text_n, 7);
     assert_string_equal(config.job_text, "{\"a\":1}");
     assert_string_equal(config.run_dir, "/data/run");
@@ -212,7 +208,6 @@ static struct es_message results_message(void)
     struct es_result_entry done = {.unit_id = 17,
                                    .kind = ES_RESULT_DONE,
                                    .may_retry = true,
-                                   .first_after_load = true,
                                    .total_s = 12.6,
                                    .marker = {11, 22, 33}};
     struct es_result_entry returned = {.unit_id = 18, .kind = ES_RESULT_RETURNED};
@@ -239,7 +234,6 @@ static void results_come_back_in_order(void **state)
     assert_int_equal(entry.unit_id, 17);
     assert_int_equal(entry.kind, ES_RESULT_DONE);
     assert_true(entry.may_retry);
-    assert_true(entry.first_after_load);
     assert_true(entry.total_s == 12.6);
     assert_int_equal(entry.marker.inode, 11);
     assert_int_equal(entry.marker.size_bytes, 22);

@@ -98,8 +98,7 @@ static void start(struct fixture *f, const char *evaluator)
     f->args = (struct es_worker_args){
         .transport = es_local_hub_endpoint(f->hub, WORKER), .rank = 7, .host = "h"};
     assert_int_equal(pthread_create(&f->thread, NULL, worker_main, &f->args), 0);
-    struct es_config config = {.works = true,
-                               .job_text = f->job_text,
+    struct es_config config = {.job_text = f->job_text,
                                .job_text_n = (size_t)n,
                                .run_dir = f->run_dir,
                                .versions_json = "{}",
@@ -216,7 +215,6 @@ static void units_run_in_order_and_are_marked(void **state)
         struct es_result_entry entry = next(f);
         assert_int_equal(entry.unit_id, id_of(f, 0, l, 1));
         assert_int_equal(entry.kind, ES_RESULT_DONE);
-        assert_int_equal(entry.first_after_load, l == 0);
         assert_true(entry.marker.inode != 0);
         assert_true(exists(f, (struct es_unit){0, l, 1}, ES_MARKER_NAME));
         assert_true(f->result.main_score >= 0 && f->result.main_score <= 1);
@@ -226,7 +224,6 @@ static void units_run_in_order_and_are_marked(void **state)
     }
     struct es_result_entry entry = next(f);
     assert_int_equal(entry.unit_id, id_of(f, 1, 0, 0));
-    assert_true(entry.first_after_load);
     quit(f);
 }
 

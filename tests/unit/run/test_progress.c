@@ -118,9 +118,9 @@ static void test_there(void **state)
          "one\",\"sta\"tus,\"two\nlines\",host\n3,,done,,n1\n3,,failed,,\n"},
         {"\xef\xbb\xbflayer,Layer, layer,\n", "\xef\xbb\xbflayer,Layer, layer,\n3,,,\n3,,,\n"},
         {"layer,layer\n", "layer,layer\n3,3\n3,3\n"},
-        {"2024,nothing known\n", "2024,nothing known\n"},
-        {"\n", "\n"},
-        {"\"never closed,layer\n", "\"never closed,layer\n"},
+        {"2024,nothing known\n", "2024,nothing known\n,\n,\n"}, /* lines are counted, by wc -l */
+        {"\n", "\n\n\n"},
+        {"\"never closed,layer\n", "\"never closed,layer\n\n\n"},
     };
     for (size_t i = 0; i < LEN(cases); i++) {
         tree_write(&f->tree, "progress.csv", cases[i].before);

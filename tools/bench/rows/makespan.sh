@@ -19,16 +19,16 @@ rows() {
     local figure=$1 workers=$2 load_s=$3 target=$4 affine bound policy others='' makespan
     shift 4
     affine=$(simulate affine "$workers" "$load_s" "$@")
-    bound=$(calc "($(cat "$SCRATCH/bound") + $load_s) / 3600")
+    bound=$(awk "BEGIN {printf \"%.9g\", $(cat "$SCRATCH/bound") + $load_s}")
     for policy in lpt fifo static; do
         makespan=$(simulate "$policy" "$workers" "$load_s" "$@")
-        others+="${others:+, }$policy $(calc "$makespan / 3600 / $bound")"
+        others+="${others:+, }$policy $(calc "$makespan / $bound")"
     done
     local bound_text="bound"
     [ "$load_s" = 0 ] || bound_text="bound + one load"
-    figure+=", $workers workers, $load_s s loads"
-    row "$figure" "$(calc "$affine / 3600") h" "$bound_text: $bound h (ratios: $others)" \
-        "$(calc "$affine / 3600 / $bound")" "<= $target"
+    row "$figure, $workers workers, $load_s s loads" "$(calc "$affine / 3600") h" \
+        "$bound_text: $(calc "$bound / 3600") h (ratios: $others)" \
+        "$(awk "BEGIN {printf \"%.9g\", $affine / $bound}")" "<= $target"
 }
 
 # The trace's grid as $SCRATCH/job.json; prints the checkpoint that it names first.
