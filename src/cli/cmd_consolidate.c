@@ -63,7 +63,7 @@ static int consolidate(const char *path, const char *output, const struct es_opt
         exit_code = es_say_error(&err);
     } else {
         struct es_counts counts = es_units_count(units);
-        es_target_say_bad_markers(&target, &summary);
+        es_target_say_findings(&target, &summary);
         es_say("%u units done, %u pending, %u failed: %s%s%s", counts.done, counts.pending,
                counts.failed, output ? output : target.run_dir, output ? "" : "/",
                output ? "" : ES_STORE_NAME);

@@ -27,7 +27,7 @@ static int export_csv(const char *path, const struct es_opt_list *sets)
     if (rc == 0 && fflush(stdout) != 0)
         rc = es_err_sys(&err, errno, "writing the export", "stdout");
     if (rc == 0)
-        es_target_say_bad_markers(&target, &summary);
+        es_target_say_findings(&target, &summary);
     es_units_free(units);
     es_target_close(&target);
     return rc < 0 ? es_say_error(&err) : ES_EXIT_OK;

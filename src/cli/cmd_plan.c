@@ -116,7 +116,7 @@ static int plan(const char *path, const struct es_opt_list *sets, double time_li
     if (make_plan(path, sets, &p, &err) < 0) {
         exit_code = es_say_error(&err);
     } else {
-        es_target_say_bad_markers(&p.target, &p.summary);
+        es_target_say_findings(&p.target, &p.summary);
         if (json)
             print_json(&p);
         else

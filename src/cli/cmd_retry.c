@@ -55,7 +55,7 @@ static int clear_unit(const struct es_target *target, int run_dir_fd, uint32_t u
     return 0;
 }
 
-static int clear_units(const struct retry_options *options, const struct es_target *target,
+static int clear_units(const struct retry_options *options, struct es_target *target,
                        uint32_t *ret_n, struct es_err *err)
 {
     struct es_selection selection = {0};

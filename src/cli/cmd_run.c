@@ -225,7 +225,7 @@ static void say_start(const struct driver *d)
 {
     struct es_counts counts = es_units_count(d->units);
     uint32_t n_ranks = es_bridge_transport(d->bridge)->size;
-    es_target_say_bad_markers(&d->target, &d->summary);
+    es_target_say_findings(&d->target, &d->summary);
     if (d->options->quiet)
         return;
     es_say("run %s: %u units: %u done, %u to do%s; %u rank%s; results in %s",

@@ -187,7 +187,7 @@ int es_cmd_status(int argc, char **argv)
         if (look(path, &sets, &v, &err) < 0) {
             exit_code = es_say_error(&err);
         } else {
-            es_target_say_bad_markers(&v.target, &v.summary);
+            es_target_say_findings(&v.target, &v.summary);
             if (json)
                 print_json(&v);
             else

@@ -85,14 +85,14 @@ void es_target_close(struct es_target *target)
 }
 
 /* What the store knows is only a saving of work: without it the markers tell the same. */
-static int read_store(const struct es_target *target, struct es_units *units, struct es_err *err)
+static int read_store(struct es_target *target, struct es_units *units, struct es_err *err)
 {
     char path[PATH_MAX], text[1024];
     struct es_err fault = {0};
     int n = snprintf(path, sizeof path, "%s/" ES_STORE_NAME, target->run_dir);
     if (n < 0 || (size_t)n >= sizeof path)
         return es_err_sys(err, ENAMETOOLONG, "reading the store", target->run_dir);
-    int rc = es_store_read(path, units, NULL, &fault);
+    int rc = es_store_read(path, units, &target->n_outside, &fault);
     if (rc == 0 || rc == ES_ERR_NOENT)
         return 0;
     es_err_text(&fault, text, sizeof text);
@@ -103,7 +103,7 @@ static int read_store(const struct es_target *target, struct es_units *units, st
     return 0;
 }
 
-int es_target_scan(const struct es_target *target, bool look_for_failed,
+int es_target_scan(struct es_target *target, bool look_for_failed,
                    struct es_units **ret_units, struct es_scan_summary *ret_summary,
                    struct es_err *err)
 {
@@ -131,8 +131,7 @@ uint32_t es_target_n_bad_markers(const struct es_scan_summary *summary)
     return n_bad;
 }
 
-void es_target_say_bad_markers(const struct es_target *target,
-                               const struct es_scan_summary *summary)
+static void say_bad_markers(const struct es_target *target, const struct es_scan_summary *summary)
 {
     char unit[600] = "";
     uint32_t n_bad = es_target_n_bad_markers(summary);
@@ -146,6 +145,14 @@ void es_target_say_bad_markers(const struct es_target *target,
         if (summary->n_markers[s])
             es_say("  %u %s", summary->n_markers[s],
                    es_marker_state_text((enum es_marker_state)s));
+}
+
+void es_target_say_findings(const struct es_target *target, const struct es_scan_summary *summary)
+{
+    if (target->n_outside)
+        es_say("%u results are outside the grid: their folders are left alone, and results.h5 has the "
+               "grid only", target->n_outside);
+    say_bad_markers(target, summary);
 }
 
 static int mark(uint8_t **flags, uint32_t n, uint32_t index, struct es_err *err)

@@ -16,6 +16,7 @@ struct es_target {
     struct es_layout *layout;
     char *run_dir;
     int64_t not_before_ns; /* the run's epoch; INT64_MIN: none */
+    uint32_t n_outside;    /* once scanned: results in the store that the grid does not have */
 };
 
 /* Opens a JOB or RUN_DIR. sets may be NULL. The environment's RUN_ID counts for a job file only. */
@@ -25,16 +26,15 @@ void es_target_close(struct es_target *target);
 
 /* The table of its units, from the store and the markers. A store that cannot be read is said and
  * done without. Free with es_units_free. */
-int es_target_scan(const struct es_target *target, bool look_for_failed,
+int es_target_scan(struct es_target *target, bool look_for_failed,
                    struct es_units **ret_units, struct es_scan_summary *ret_summary,
                    struct es_err *err);
 
 /* How many markers are there that do not count as done. */
 uint32_t es_target_n_bad_markers(const struct es_scan_summary *summary);
 
-/* Says which markers were found bad, if any. */
-void es_target_say_bad_markers(const struct es_target *target,
-                               const struct es_scan_summary *summary);
+/* Says which markers were found bad, and how many results the grid does not have, if any. */
+void es_target_say_findings(const struct es_target *target, const struct es_scan_summary *summary);
 
 /* A part of a grid: units whose checkpoint, layer and task are all selected. */
 struct es_selection {

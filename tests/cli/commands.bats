@@ -166,6 +166,7 @@ END
     [ "$(n_evaluated)" -eq 60 ]
     run "$evalsweep" status job.json --set 'grid.layers=[23]'
     [[ "$output" == *"units   15: 15 done"* ]]
+    [[ "$output" == *"45 results are outside the grid"* ]]
 }
 
 @test "--no-resume evaluates everything again, once for each Slurm job" {
