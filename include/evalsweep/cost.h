@@ -53,6 +53,10 @@ void es_cost_free(struct es_cost *cost);
 void es_cost_observe(struct es_cost *cost, enum es_cost_source source, uint32_t unit_id,
                      const struct es_times *times, enum es_cost_paid paid);
 
+/* A unit has run for so long without an end, and is taken to need `unit_s`. Teaches something only
+ * of a task that was never measured. */
+void es_cost_observe_running(struct es_cost *cost, uint32_t unit_id, double unit_s);
+
 /* The logarithm of measured over expected seconds of a unit's own part, NaN if the times say
  * nothing of it; and the variance that such a logarithm has. Teaches nothing. */
 double es_cost_surprise(const struct es_cost *cost, uint32_t unit_id, const struct es_times *times,

@@ -1,7 +1,8 @@
 #include "core/sched_state.h"
 
-/* Bundles whose costs are looked at again with each measured unit: at least so many, and at first as
- * many as it takes to have them all seen each time that the number of measurements has doubled. */
+/* Bundles whose costs are looked at again with each measured unit: at least so many, and at first
+ * as many as it takes to have them all seen each time that the number of measurements has doubled.
+ */
 #define REFRESH_LEAST 4
 #define REFRESH_MOST 4096
 /* A cost that changed by less does not change an order. */
@@ -47,22 +48,23 @@ static uint32_t longer_end(const struct es_sched *sched, uint32_t bundle, double
     return last_s >= first_s ? units->last : units->first;
 }
 
-/* Ranked by what can't be divided: a bundle is broken by layer where that ends the job sooner, and
- * so the longest unit of those left is what must not come late. Tasks of which nothing is known
- * come before what is known to be of their expected length, each checkpoint beginning with another
- * one: a long one is to be found out early. */
+/* Ranked by what is better not divided, and so must not come late: all of it if its layers share a
+ * pass (taking each layer for the longest), else its longest unit, as it may be broken at no cost.
+ * Tasks of which nothing is known come before what is known to be of their expected length, each
+ * checkpoint beginning with another one: a long one is to be found out early. */
 static double key_of(const struct es_sched *sched, uint32_t bundle)
 {
     if (!sched->policy.by_length)
         return -(double)bundle;
-    double longest_s;
-    (void)longer_end(sched, bundle, &longest_s);
-    longest_s += es_bundle_pass_s(sched, bundle);
+    double key_s, pass_s = es_bundle_pass_s(sched, bundle);
+    (void)longer_end(sched, bundle, &key_s);
+    if (pass_s > 0)
+        key_s = pass_s + key_s * sched->bundles[bundle].units.n;
     uint32_t task = bundle % sched->n_tasks, checkpoint = bundle / sched->n_tasks;
     double doubt = es_cost_doubt(sched->cost, task);
     if (doubt > 1)
         doubt += 0.01 * ((task + checkpoint) % sched->n_tasks) / sched->n_tasks;
-    return longest_s * doubt;
+    return key_s * doubt;
 }
 
 static void rank(struct es_sched *sched, uint32_t bundle)
@@ -105,7 +107,7 @@ bool es_bundle_unit_allowed(const struct es_sched *sched, uint32_t unit_id, uint
            sched->policy.retry_anywhere;
 }
 
-static bool has_allowed(const struct es_sched *sched, uint32_t bundle, uint32_t worker)
+bool es_bundle_has_for(const struct es_sched *sched, uint32_t bundle, uint32_t worker)
 {
     uint32_t id = sched->bundles[bundle].units.first;
     while (id != ES_NONE && !es_bundle_unit_allowed(sched, id, worker))
@@ -118,7 +120,8 @@ uint32_t es_bundle_first_for(struct es_sched *sched, uint32_t group, uint32_t wo
     uint32_t *heap = &sched->groups[group].bundles;
     uint32_t skipped[SKIP_MOST];
     uint32_t n_skipped = 0;
-    while (*heap != ES_HEAP_EMPTY && n_skipped < SKIP_MOST && !has_allowed(sched, *heap, worker)) {
+    while (*heap != ES_HEAP_EMPTY && n_skipped < SKIP_MOST &&
+           !es_bundle_has_for(sched, *heap, worker)) {
         skipped[n_skipped++] = *heap;
         es_heap_remove(sched->bundle_nodes, heap, *heap);
     }
@@ -170,7 +173,7 @@ static uint32_t take_longest(struct es_sched *sched, uint32_t bundle, uint32_t w
         *ret_taken_s += unit_s;
         take_one(sched, bundle, id);
         ret_units[n++] = id;
-        if (!has_allowed(sched, bundle, worker))
+        if (!es_bundle_has_for(sched, bundle, worker))
             break;
     }
     return n;

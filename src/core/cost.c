@@ -178,7 +178,7 @@ static void learn(struct kind *a_kind, struct factor *a, struct kind *b_kind, st
     double variance = noise + (double)a->variance + (b ? (double)b->variance : 0);
     double most = SD_MOVE * sqrt(variance);
     double excess = fmax(fabs(surprise) - most, 0);
-    double step = excess > 0 ? copysign(most, surprise) : surprise;
+    double step = fmin(fmax(surprise, -most), most);
     for (int i = 0; i < (b ? 2 : 1); i++) {
         double own = (double)factors[i]->variance, gain = own / variance;
         double after = own * (1 - gain) + gain * excess * excess / 4;
@@ -319,10 +319,9 @@ static void learn_score(struct es_cost *cost, struct es_unit unit, double surpri
     struct factor *checkpoint = begin(&cost->checkpoints, unit.checkpoint, SD_CHECKPOINT);
     struct factor *cell = &cost->cells.factors[cell_of(cost, unit)];
     double product = (double)task->log + (double)layer->log;
-    if (cell->n ==
-        0) { /* its task and layer are all that is known of it, and tell nothing new of */
-        set(cell, product, /* the checkpoint */
-            (double)task->variance + (double)layer->variance + SD_CELL * SD_CELL);
+    if (cell->n == 0) { /* known by its task and layer alone, it tells nothing of the checkpoint */
+        double variance = (double)task->variance + (double)layer->variance + SD_CELL * SD_CELL;
+        set(cell, product, variance);
         learn(&cost->cells, cell, NULL, NULL, surprise, noise);
         learn(&cost->tasks, task, &cost->layers, layer, surprise, noise + SD_CELL * SD_CELL);
         return;
@@ -346,4 +345,17 @@ void es_cost_observe(struct es_cost *cost, enum es_cost_source source, uint32_t 
         learn_pass(cost, unit, times->pass_s, noise);
     if (!isnan(ratio))
         learn_score(cost, unit, log_ratio(ratio, 1), noise);
+}
+
+void es_cost_observe_running(struct es_cost *cost, uint32_t unit_id, double unit_s)
+{
+    struct es_unit unit = es_grid_unit(cost->grid, unit_id);
+    struct factor *task = &cost->tasks.factors[unit.task];
+    double surprise = log_ratio(unit_s, es_cost_score_of(cost, unit));
+    bool measured = cost->cells.factors[cell_of(cost, unit)].n > 0 ||
+                    (task->n > 0 && (double)task->variance < SD_HINTED * SD_HINTED / 2);
+    if (measured || !(surprise > 0))
+        return;
+    task = begin(&cost->tasks, unit.task, SD_TASK);
+    move(&cost->tasks, task, surprise, (double)task->variance);
 }

@@ -4,9 +4,13 @@
 
 #include <stdlib.h>
 
-/* Workers are alike until measured: standard deviation of the logarithm of their speeds. */
-#define SD_SPEED 0.1
-#define SD_SPEED_FLOOR 0.01
+/* Workers are alike until measured: standard deviations of the logarithm of a speed, and by how
+ * many of its own a measurement moves it at most. */
+#define SD_SPEED 0.03
+#define SD_SPEED_LEAST 0.01
+#define SD_MOVE 2.5
+#define SLOWEST 0.01
+#define FASTEST 100.0
 /* A unit may differ by such a part from what was expected without a second look at the others. */
 #define SURPRISE_LEAST 0.2
 
@@ -222,14 +226,14 @@ static void learn_speed(struct es_sched *sched, uint32_t worker, uint32_t unit_i
         es_cost_surprise(sched->cost, unit_id, times, paid, &variance) + log(own->speed);
     if (isnan(surprise))
         return;
-    variance += own->speed_variance;
-    double most = 2.5 * sqrt(variance);
-    double gain = own->speed_variance / variance;
-    bool far = fabs(surprise) > most;
-    double before = own->speed;
-    own->speed *= exp(-gain * (far ? copysign(most, surprise) : surprise));
-    own->speed_variance *= far ? 1 + gain : 1 - gain;
-    own->speed_variance = fmax(own->speed_variance, SD_SPEED_FLOOR * SD_SPEED_FLOOR);
+    double own_variance = own->speed_variance, before = own->speed;
+    variance += own_variance;
+    double gain = own_variance / variance, most = SD_MOVE * sqrt(variance);
+    double excess = fmax(fabs(surprise) - most, 0); /* no outlier, if the next ones are like it */
+    own_variance = own_variance * (1 - gain) + gain * excess * excess / 4;
+    own->speed_variance = fmin(fmax(own_variance, SD_SPEED_LEAST * SD_SPEED_LEAST), 1);
+    own->speed *= exp(-gain * fmin(fmax(surprise, -most), most));
+    own->speed = fmin(fmax(own->speed, SLOWEST), FASTEST);
     sched->total_speed += own->speed - before;
 }
 

@@ -2,6 +2,8 @@
 
 /* A worker's part of what is left that one bundle may be; a longer one is broken by layer. */
 #define BUNDLE_PART 0.1
+/* The same where its layers share a pass, that each piece pays again. */
+#define SHARED_PART 0.4
 /* A broken bundle pays its pass again: each piece is at least so many passes long. */
 #define PIECE_PASSES 2
 /* Holding so many times what would be given is too much. */
@@ -49,8 +51,10 @@ static void give(struct es_sched *sched, uint32_t worker, uint32_t bundle, const
 /* How much of a bundle a worker is given at once. */
 static double limit_s(const struct es_sched *sched, uint32_t worker, uint32_t bundle, double now_s)
 {
-    return fmax(BUNDLE_PART * es_sched_left_s(sched, now_s) * sched->workers[worker].speed,
-                PIECE_PASSES * es_bundle_pass_s(sched, bundle));
+    double pass_s = es_bundle_pass_s(sched, bundle);
+    double part = pass_s > 0 ? SHARED_PART : BUNDLE_PART;
+    return fmax(part * es_sched_left_s(sched, now_s) * sched->workers[worker].speed,
+                PIECE_PASSES * pass_s);
 }
 
 static void assign(struct es_sched *sched, uint32_t worker, uint32_t bundle, double now_s,

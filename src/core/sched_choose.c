@@ -2,8 +2,10 @@
 
 /* A worker that still has work where it is moves only if what is left is so many loads long. */
 #define MOVE_LOADS 2
-/* A load that nobody waits to save. */
-#define NO_LOAD_S 0.001
+/* What is expected of a long unit may well be so much too little. */
+#define LONGER_TIMES 1.3
+/* What nobody waits to save. */
+#define NO_WAIT_S 0.001
 
 /* A point in time at which a worker could begin elsewhere: its queue is through, and what it needs
  * is loaded. */
@@ -13,23 +15,23 @@ static double begin_at(const struct es_sched *sched, uint32_t worker, double now
     return own->queue.n == 0 ? now_s : fmax(own->end_s, now_s);
 }
 
-/* Whether a worker that pays load_s first begins earlier than others would. What should have begun
+/* Whether a worker that pays needs_s first begins earlier than others would. What should have begun
  * already is taken to be late for as long again. If an idle worker is to wait, *ret_retry_s is when
  * to ask again at the latest: if nothing has happened by then, it is worth it. */
-static bool is_worth(const struct es_sched *sched, uint32_t worker, double begins_s, double load_s,
+static bool is_worth(const struct es_sched *sched, uint32_t worker, double begins_s, double needs_s,
                      double now_s, double *ret_retry_s)
 {
     if (sched->workers[worker].queue.n > 0)
-        return begins_s > begin_at(sched, worker, now_s) + load_s;
-    if (load_s <= NO_LOAD_S || fabs(now_s - begins_s) >= load_s)
+        return begins_s > begin_at(sched, worker, now_s) + needs_s;
+    if (needs_s <= NO_WAIT_S || fabs(now_s - begins_s) >= needs_s)
         return true;
-    *ret_retry_s = fmin(*ret_retry_s, begins_s + 1.001 * load_s);
+    *ret_retry_s = fmin(*ret_retry_s, begins_s + 1.001 * needs_s);
     return false;
 }
 
 /* A bundle elsewhere that would make the job end later if it were not begun now: nobody who works
- * on its checkpoint can begin it in time, or nobody works there at all. Of one of either kind, the one
- * that would end later; an untouched checkpoint has to be loaded by somebody anyhow. */
+ * on its checkpoint can begin it in time, or nobody works there at all. Of one of either kind, the
+ * one that would end later; an untouched checkpoint has to be loaded by somebody anyhow. */
 static uint32_t critical(struct es_sched *sched, uint32_t worker, double now_s)
 {
     const struct es_sched_worker *own = &sched->workers[worker];
@@ -42,12 +44,12 @@ static uint32_t critical(struct es_sched *sched, uint32_t worker, double now_s)
         own_s < es_group_longest_s(sched, touched)) {
         double others_s = es_group_first_end(sched, touched);
         if (begin_s + es_group_load_s(sched, touched) < others_s)
-            touched_end_s = others_s + es_group_longest_s(sched, touched);
+            touched_end_s = others_s + (untouched == ES_HEAP_EMPTY ? LONGER_TIMES : 1) *
+                                           es_group_longest_s(sched, touched);
     }
     if (untouched != ES_HEAP_EMPTY && untouched != own->group &&
         own_s < es_group_longest_s(sched, untouched)) {
-        double needs_s =
-            es_group_longest_s(sched, untouched) + es_group_load_s(sched, untouched);
+        double needs_s = es_group_longest_s(sched, untouched) + es_group_load_s(sched, untouched);
         double untouched_end_s = begin_s + needs_s;
         if (untouched_end_s > now_s + 0.95 * (end_s - now_s) &&
             untouched_end_s >= 0.99 * touched_end_s)
@@ -106,6 +108,15 @@ static uint32_t first_for(struct es_sched *sched, uint32_t *heap, uint32_t worke
     return bundle;
 }
 
+/* What is left of the bundle that it has made the pass for. */
+static uint32_t same_pass(const struct es_sched *sched, uint32_t worker)
+{
+    uint32_t bundle = sched->workers[worker].bundle;
+    bool left = bundle != ES_NONE && es_bundle_pass_s(sched, bundle) > 0 &&
+                es_bundle_has_for(sched, bundle, worker);
+    return left ? bundle : ES_NONE;
+}
+
 static uint32_t pending_bundle(struct es_sched *sched, uint32_t worker, double now_s,
                                double *ret_retry_s)
 {
@@ -115,6 +126,8 @@ static uint32_t pending_bundle(struct es_sched *sched, uint32_t worker, double n
         bundle = critical(sched, worker, now_s);
     if (bundle == ES_NONE && sched->policy.joins)
         bundle = rebalance(sched, worker, now_s);
+    if (bundle == ES_NONE)
+        bundle = same_pass(sched, worker);
     if (bundle == ES_NONE && own_group != ES_NONE)
         bundle = es_bundle_first_for(sched, own_group, worker);
     if (bundle == ES_NONE)
@@ -131,10 +144,21 @@ static uint32_t pending_bundle(struct es_sched *sched, uint32_t worker, double n
     return worth ? bundle : ES_NONE;
 }
 
-static bool may_take_from(const struct es_sched *sched, uint32_t worker, uint32_t victim)
+/* Whether the last unit that another worker holds is worth taking: loaded first, and the pass that
+ * the other has made for it, or will have, made again. */
+static bool may_take_from(struct es_sched *sched, uint32_t worker, uint32_t victim, double now_s,
+                          double *ret_retry_s)
 {
-    return victim != ES_HEAP_EMPTY && victim != worker &&
-           es_bundle_unit_allowed(sched, sched->workers[victim].queue.last, worker);
+    const struct es_sched_worker *own = &sched->workers[worker];
+    if (victim == ES_HEAP_EMPTY || victim == worker)
+        return false;
+    uint32_t unit_id = sched->workers[victim].queue.last, group = sched->workers[victim].group;
+    uint32_t bundle = es_bundle_of(sched, unit_id);
+    double needs_s = group == own->group ? 0 : es_group_load_s(sched, group);
+    if (bundle != own->bundle && sched->units[unit_id].pays == ES_COST_PAID_NOTHING)
+        needs_s += es_bundle_pass_s(sched, bundle) / own->speed;
+    return es_bundle_unit_allowed(sched, unit_id, worker) &&
+           is_worth(sched, worker, sched->member_nodes[victim].key, needs_s, now_s, ret_retry_s);
 }
 
 /* Whoever holds the unit that would begin last of all; of its own group first, where nothing is to
@@ -144,21 +168,11 @@ static uint32_t victim(struct es_sched *sched, uint32_t worker, double now_s, do
     uint32_t own_group = sched->workers[worker].group;
     if (!sched->policy.recalls)
         return ES_NONE;
-    if (own_group != ES_NONE) {
-        uint32_t member = sched->groups[own_group].victims;
-        if (may_take_from(sched, worker, member) &&
-            is_worth(sched, worker, sched->member_nodes[member].key, 0, now_s, ret_retry_s))
-            return member;
-    }
+    uint32_t member = own_group == ES_NONE ? ES_NONE : sched->groups[own_group].victims;
+    if (may_take_from(sched, worker, member, now_s, ret_retry_s))
+        return member;
     uint32_t other = sched->victims;
-    if (!may_take_from(sched, worker, other))
-        return ES_NONE;
-    uint32_t group = sched->workers[other].group;
-    double load_s = es_group_load_s(sched, group);
-    double begins_s = sched->victim_nodes[other].key + load_s;
-    bool worth =
-        is_worth(sched, worker, begins_s, group == own_group ? 0 : load_s, now_s, ret_retry_s);
-    return worth ? other : ES_NONE;
+    return may_take_from(sched, worker, other, now_s, ret_retry_s) ? other : ES_NONE;
 }
 
 struct es_choice es_sched_choose(struct es_sched *sched, uint32_t worker, double now_s)

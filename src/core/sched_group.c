@@ -8,7 +8,9 @@ double es_group_load_s(const struct es_sched *sched, uint32_t group)
 double es_group_longest_s(const struct es_sched *sched, uint32_t group)
 {
     uint32_t first = sched->groups[group].bundles;
-    return first == ES_HEAP_EMPTY || !sched->policy.by_length ? 0 : sched->bundle_nodes[first].key;
+    if (first == ES_HEAP_EMPTY || !sched->policy.by_length)
+        return 0;
+    return sched->bundle_nodes[first].key / es_cost_doubt(sched->cost, first % sched->n_tasks);
 }
 
 double es_group_drain(const struct es_sched *sched, uint32_t group)

@@ -266,12 +266,14 @@ bool es_queue_expect_longer(struct es_sched *sched, uint32_t worker, double now_
     struct es_sched_worker *own = &sched->workers[worker];
     if (own->queue.n == 0 || overdue_at(sched, own) > now_s)
         return false;
-    es_queue_reprice(sched, worker); /* others may have taught what to expect */
+    uint32_t unit_id = own->queue.first;
+    struct es_unit_node *first = &sched->units[unit_id];
+    double longer_s = OVERDUE_TIMES * (now_s - own->since_s) * own->speed;
+    es_cost_observe_running(sched->cost, unit_id, longer_s);
+    es_queue_reprice(sched, worker); /* what this tells, or others have told */
     if (overdue_at(sched, own) <= now_s) {
-        struct es_unit_node *first = &sched->units[own->queue.first];
-        double before_s = (double)first->u.expected_s;
-        first->u.expected_s = (float)(OVERDUE_TIMES * (now_s - own->since_s) * own->speed);
-        own->queue_s += (double)first->u.expected_s - before_s;
+        own->queue_s += longer_s - (double)first->u.expected_s;
+        first->u.expected_s = (float)longer_s;
     }
     es_queue_changed(sched, worker, now_s);
     return true;

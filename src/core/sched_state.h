@@ -132,6 +132,8 @@ double es_bundle_pass_s(const struct es_sched *sched, uint32_t bundle);
 void es_bundle_add(struct es_sched *sched, uint32_t unit_id);
 /* The first bundle of a group with a unit that this worker may run, or ES_NONE. */
 uint32_t es_bundle_first_for(struct es_sched *sched, uint32_t group, uint32_t worker);
+/* Whether a bundle has a unit that this worker may run. */
+bool es_bundle_has_for(const struct es_sched *sched, uint32_t bundle, uint32_t worker);
 /* Whether this worker may run the unit now: it did not fail there last, or nobody else is there. */
 bool es_bundle_unit_allowed(const struct es_sched *sched, uint32_t unit_id, uint32_t worker);
 /* Takes units for a worker out of a bundle into ret_units: all of them if that is within limit_s

@@ -294,8 +294,6 @@ static int happen(struct sim *sim, struct es_err *err)
         } else {
             return 0;
         }
-        if (sim->no_memory)
-            return es_err_nomem(err, "simulating");
     }
 }
 
@@ -306,6 +304,8 @@ static int run(struct sim *sim, struct es_err *err)
         if (rc < 0)
             return rc;
         act(sim);
+        if (sim->no_memory)
+            return es_err_nomem(err, "simulating");
         double next_s = fmin(heap_time(sim->end_nodes, sim->ends), arrival(&sim->to_workers));
         next_s = fmin(next_s, arrival(&sim->to_coordinator));
         next_s = fmin(next_s, heap_time(sim->join_nodes, sim->joins));

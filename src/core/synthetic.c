@@ -8,8 +8,8 @@
 
 /* Fitted to the measured sweep: layer 0 takes 32 s on average, layer 24 takes 141 s, and 5 % of the
  * units take half of the time. Standard deviations are of logarithms. */
-#define MEDIAN_TASK_S 31.0
-#define SD_TASK 1.5
+#define MEDIAN_TASK_S 20.0
+#define SD_TASK 1.75
 #define FIRST_LAYER 0.36
 #define PER_LAYER ((1.59 - FIRST_LAYER) / 24)
 #define SD_TASK_SLOPE 0.25 /* how differently tasks grow with the layer */
@@ -24,13 +24,19 @@ struct es_synthetic {
     double *speed;
 };
 
-/* The number that a standard normal falls below with probability p, to 1e-9. */
+/* Of a standard normal: the probability of less than z, and the z below which it has probability p.
+ */
+static double normal_below(double z)
+{
+    return 0.5 * erfc(-z / sqrt(2));
+}
+
 static double normal_quantile(double p)
 {
     double low = -10, high = 10;
     while (high - low > 1e-9) {
         double middle = (low + high) / 2;
-        if (0.5 * erfc(-middle / sqrt(2)) < p)
+        if (normal_below(middle) < p)
             low = middle;
         else
             high = middle;
@@ -49,15 +55,19 @@ static void shuffle(struct es_rng *rng, double *values, uint32_t n)
     }
 }
 
-/* Evenly spread over the quantiles, in a drawn order: a few dozen free draws from so wide a
- * distribution would make sweeps that have little in common. */
+/* The means of n equally likely parts of the distribution, in a drawn order: a few dozen free draws
+ * from so wide a one would make sweeps that have little in common. */
 static double *task_means(struct es_rng *rng, uint32_t n)
 {
     double *means_s = es_mem_calloc(n, sizeof *means_s);
     if (!means_s)
         return NULL;
-    for (uint32_t i = 0; i < n; i++)
-        means_s[i] = MEDIAN_TASK_S * exp(SD_TASK * normal_quantile((i + 0.5) / n));
+    double all_s = n * MEDIAN_TASK_S * exp(SD_TASK * SD_TASK / 2), below = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        double next = i + 1 < n ? normal_below(normal_quantile((i + 1.0) / n) - SD_TASK) : 1;
+        means_s[i] = all_s * (next - below);
+        below = next;
+    }
     shuffle(rng, means_s, n);
     return means_s;
 }

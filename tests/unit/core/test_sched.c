@@ -269,19 +269,36 @@ static void many_tiny_units_are_held(void **state)
     end(&f);
 }
 
-/* Worker 0 holds a whole bundle of 10 s units, of which worker 1 wants some. */
-static struct es_action recall_from_worker_0(struct fixture *f)
+/* Worker 0 holds the rest of a bundle, whose first unit took much longer than expected, when worker
+ * 1 comes. */
+static void hold_a_long_bundle(struct fixture *f, const struct es_times *first)
 {
     begin_with(f, &AFFINE, 0.9);
     for (uint32_t layer = 0; layer < N_LAYERS; layer++)
         assert_int_equal(es_sched_add(f->sched, id_of(f, 0, layer, 1), NULL), 0);
     join(f, 0);
     assert_int_equal(expect(f, ES_ACTION_ASSIGN, 0).n_layers, N_LAYERS);
-    f->now_s += 1;
-    struct es_times slow = {5000, 30, 4000, 970}; /* much longer than expected */
-    es_sched_done(f->sched, 0, running(f, 0), &slow, f->now_s += 5000);
+    f->now_s += first->total_s;
+    es_sched_done(f->sched, 0, running(f, 0), first, f->now_s);
     join(f, 1);
+}
+
+static struct es_action recall_from_worker_0(struct fixture *f)
+{
+    const struct es_times long_scores = {5000, 30, 70, 4900};
+    hold_a_long_bundle(f, &long_scores);
     return expect(f, ES_ACTION_RECALL, 0);
+}
+
+static void what_would_end_sooner_where_it_is_stays(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const struct es_times long_pass = {5000, 30, 4900, 70};
+    hold_a_long_bundle(&f, &long_pass);
+    expect_nothing(&f);
+    assert_int_equal(es_sched_n_held_by(f.sched, 0), 3);
+    end(&f);
 }
 
 static void an_idle_worker_gets_what_another_has_not_begun(void **state)
@@ -535,6 +552,7 @@ int main(void)
         cmocka_unit_test(a_long_bundle_is_broken_at_the_end),
         cmocka_unit_test(the_next_unit_comes_before_the_last_ends),
         cmocka_unit_test(many_tiny_units_are_held),
+        cmocka_unit_test(what_would_end_sooner_where_it_is_stays),
         cmocka_unit_test(an_idle_worker_gets_what_another_has_not_begun),
         cmocka_unit_test(what_was_begun_is_kept),
         cmocka_unit_test(a_recall_survives_whoever_leaves),

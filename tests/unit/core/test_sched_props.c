@@ -19,6 +19,7 @@
 #define N_CASES 1500
 #define MAX_WORKERS 9
 #define MAX_TRIES 8192
+#define SLOWEST 0.3
 #define WRONG_S 1000.0 /* a load is believed to take so long at most, or a unit to be late */
 
 /* What a case has beside an uneven grid. */
@@ -43,7 +44,7 @@ struct sweep {
     struct es_sim_config config;
     struct es_sim_result result;
     uint32_t n_units;
-    double longest_s, longest_load_s;
+    double longest_s, longest_load_s, longest_pass_s;
 };
 
 struct log {
@@ -107,6 +108,7 @@ static void make_times(struct sweep *s)
             double bundle_s =
                 s->with & WITH_WRONG_BELIEFS ? log_uniform(&s->rng, 0.5, most_s) : task_s[t];
             s->pass_s[c * n_tasks + t] = (float)(share * bundle_s * 0.8);
+            s->longest_pass_s = fmax(s->longest_pass_s, share * bundle_s * 0.8);
             for (uint32_t l = 0; l < es_grid_n_layers(s->grid); l++) {
                 uint32_t id = es_grid_id(s->grid, (struct es_unit){c, l, t});
                 s->unit_s[id] = (float)(bundle_s * (0.8 + 0.4 * es_rng_unit(&s->rng)));
@@ -139,7 +141,7 @@ static void make_workers(struct sweep *s, enum es_policy policy)
     struct es_rng *rng = &s->rng;
     uint32_t n = between(rng, 1, MAX_WORKERS);
     for (uint32_t w = 0; w < n; w++) {
-        s->speed[w] = s->with & WITH_SPEEDS ? log_uniform(rng, 0.3, 2) : 1;
+        s->speed[w] = s->with & WITH_SPEEDS ? log_uniform(rng, SLOWEST, 2) : 1;
         s->join_s[w] = s->with & WITH_LATE_JOINS && w > 0 ? log_uniform(rng, 0.1, 5000) : 0;
         s->leave_s[w] = s->with & WITH_DEPARTURES && w > 0 && es_rng_below(rng, 2)
                             ? s->join_s[w] + log_uniform(rng, 0.1, 5000)
@@ -254,7 +256,8 @@ static void check_nobody_idles(const struct sweep *s, const struct log *log, uin
     if (s->config.sched.policy == ES_POLICY_STATIC || s->with & (WITH_FAILURES | WITH_DEPARTURES))
         return;
     double patience_s = 20 * s->config.message_s + 1e-6;
-    patience_s += s->with & WITH_WRONG_BELIEFS ? WRONG_S : 2.1 * s->longest_load_s;
+    double needs_s = s->longest_load_s + s->longest_pass_s / SLOWEST;
+    patience_s += s->with & WITH_WRONG_BELIEFS ? WRONG_S : 2.1 * needs_s;
     double last_s = 0; /* when the last unit was begun */
     for (size_t i = 0; i < log->n; i++)
         last_s = fmax(last_s, log->tries[i].begun_s);
