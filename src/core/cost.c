@@ -56,9 +56,9 @@ struct es_cost {
     struct kind cells;  /* [n_tasks * n_layers] seconds, each for itself once it was measured */
     struct kind checkpoints; /* [n_checkpoints] */
     struct kind passes;      /* [n_tasks] seconds, once measured */
-    struct factor
-        pass_part;     /* seconds of a pass over those of scoring; n == 0: passes cost nothing */
-    struct kind loads; /* [n_checkpoints] seconds */
+    struct factor pass_part; /* of a pass over scoring; n == 0: passes cost nothing */
+    struct kind loads;       /* [n_checkpoints] seconds */
+    bool load_hinted;
 };
 
 static void set(struct factor *factor, double log_value, double variance)
@@ -131,7 +131,7 @@ int es_cost_create(const struct es_grid *grid, const struct es_cost_hints *hints
     cost->n_layers = es_grid_n_layers(grid);
     cost->n_tasks = es_grid_n_tasks(grid);
     double share = hints && hints->pass_share > 0 ? fmin(hints->pass_share, 0.999) : 0;
-    bool load_hinted = hints && is_seconds(hints->load_s);
+    cost->load_hinted = hints && is_seconds(hints->load_s);
     if (share > 0) {
         set(&cost->pass_part, log(share / (1 - share)), SD_HINTED * SD_HINTED);
         cost->pass_part.n = 1;
@@ -142,8 +142,8 @@ int es_cost_create(const struct es_grid *grid, const struct es_cost_hints *hints
         !kind_init(&cost->checkpoints, n_checkpoints, 1, SD_CHECKPOINT) ||
         !kind_init(&cost->passes, cost->n_tasks, 1, SD_PASS) ||
         !kind_init(&cost->loads, n_checkpoints,
-                   load_hinted ? fmax(hints->load_s, SHORTEST_S) : DEFAULT_LOAD_S,
-                   load_hinted && hints->load_s > 0 ? SD_HINTED : SD_UNKNOWN)) {
+                   cost->load_hinted ? fmax(hints->load_s, SHORTEST_S) : DEFAULT_LOAD_S,
+                   cost->load_hinted && hints->load_s > 0 ? SD_HINTED : SD_UNKNOWN)) {
         es_cost_free(cost);
         return es_err_nomem(err, "estimating costs");
     }
@@ -294,19 +294,22 @@ static void learn_pass(struct es_cost *cost, struct es_unit unit, double pass_s,
 
 /* A load that was reported, or else what a total holds beyond the unit's own part, where that is
  * known well beside the load that is expected. (A choice that does not depend on the total, so that
- * it is wrong to neither side.) */
+ * it is wrong to neither side; but where there was a hint, only a shorter load is believed: what is
+ * not understood about a unit would be taken for a load.) */
 static void learn_load(struct es_cost *cost, struct es_unit unit, const struct es_times *times,
                        double noise)
 {
     double expected_s = es_cost_load(cost, unit.checkpoint), load_s = times->load_s;
     if (!is_seconds(load_s)) {
-        double own_s =
-            es_cost_score_of(cost, unit) + es_cost_pass(cost, unit.checkpoint, unit.task);
+        double pass_s = es_cost_pass(cost, unit.checkpoint, unit.task);
+        double own_s = es_cost_score_of(cost, unit) + pass_s;
         double sd_s = own_s * sqrt(score_variance(cost, unit));
         if (!is_seconds(times->total_s) || sd_s > LOAD_DOUBT * expected_s ||
             cost->cells.factors[cell_of(cost, unit)].n < LOAD_MEASURED)
             return;
         load_s = times->total_s - own_s;
+        if (cost->load_hinted && load_s > expected_s)
+            return;
     }
     learn(&cost->loads, begin(&cost->loads, unit.checkpoint, SD_LOAD_CHECKPOINT), NULL, NULL,
           log_ratio(load_s, expected_s), noise);

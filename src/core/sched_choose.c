@@ -2,7 +2,8 @@
 
 /* A worker that still has work where it is moves only if what is left is so many loads long. */
 #define MOVE_LOADS 2
-/* What is expected of a long unit may well be so much too little. */
+/* A long unit must not come late, and may well take longer than expected: it is given room for so
+ * many times what it is expected to take. */
 #define LONGER_TIMES 1.3
 /* What nobody waits to save. */
 #define NO_WAIT_S 0.001

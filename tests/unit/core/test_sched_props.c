@@ -249,15 +249,15 @@ static void check_retried_elsewhere(const struct sweep *s, const struct log *log
 }
 
 /* While a unit is not begun nobody idles for longer than messages take; where it would have to load
- * the checkpoint first, for as long as it is expected to begin sooner elsewhere, and a load after
- * that. */
+ * the checkpoint or make a pass again first, for as long as others are expected to begin sooner.
+ * That is at most as long again, but for what costs turn out to be. */
 static void check_nobody_idles(const struct sweep *s, const struct log *log, uint64_t seed)
 {
     if (s->config.sched.policy == ES_POLICY_STATIC || s->with & (WITH_FAILURES | WITH_DEPARTURES))
         return;
     double patience_s = 20 * s->config.message_s + 1e-6;
     double needs_s = s->longest_load_s + s->longest_pass_s / SLOWEST;
-    patience_s += s->with & WITH_WRONG_BELIEFS ? WRONG_S : 2.1 * needs_s;
+    patience_s += s->with & WITH_WRONG_BELIEFS ? WRONG_S : 3 * needs_s;
     double last_s = 0; /* when the last unit was begun */
     for (size_t i = 0; i < log->n; i++)
         last_s = fmax(last_s, log->tries[i].begun_s);
