@@ -5,7 +5,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 n_fast=4928 # units of those that take less than a millisecond for one
-n_slow=1000
+n_slow=2000
 figure="one-shot /bin/true, 2 in flight"
 
 each() { calc "$1 / $2"; } # SECONDS N_UNITS
