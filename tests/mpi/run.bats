@@ -87,13 +87,14 @@ for_ranks() { # N
     undisturbed=$(scores runs/demo)
     rm -r runs count
     write_job --sleep-ms 20
-    mpi 3 "$evalsweep" run job.json &
+    mv job.json killed.json # a name of its own: only this test's ranks are to be killed
+    mpi 3 "$evalsweep" run killed.json &
     launcher=$!
     for _ in $(seq 500); do # until some units are done, and some are not
         [ "$(n_markers 2>/dev/null || true)" -ge 10 ] && break
         sleep 0.02
     done
-    pkill -9 -f "^$evalsweep run job.json" || true
+    pkill -9 -f "^$evalsweep run killed.json" || true
     kill -9 "$launcher" || true
     wait "$launcher" || true
     kept=$(n_markers)
