@@ -4,12 +4,8 @@
 #include "cli/say.h"
 #include "cli/target.h"
 #include "evalsweep/store.h"
-#include "run/folder.h"
-#include "run/lock.h"
 
-#include <errno.h>
 #include <stdbool.h>
-#include <unistd.h>
 
 /* From the markers alone: what a store says that is there counts for nothing. */
 static int rebuild(const struct es_target *target, const char *output, struct es_units *units,
@@ -34,15 +30,6 @@ static int rebuild(const struct es_target *target, const char *output, struct es
     return rc;
 }
 
-/* The run's own store is written by whoever holds the lock, with what was found while holding it. */
-static int lock_run(const struct es_target *target, struct es_lock **ret_lock, struct es_err *err)
-{
-    if (access(target->run_dir, F_OK) < 0) /* mistyped, perhaps: not to be made */
-        return es_err_sys(err, errno, "opening the run folder", target->run_dir);
-    int rc = es_folder_make(target->run_dir, err);
-    return rc < 0 ? rc : es_lock_acquire(target->run_dir, ES_LOCK_STALE_S, ret_lock, err);
-}
-
 static int consolidate(const char *path, const char *output, const struct es_opt_list *sets)
 {
     struct es_err err = {0};
@@ -52,8 +39,8 @@ static int consolidate(const char *path, const char *output, const struct es_opt
     struct es_scan_summary summary = {0};
     int exit_code = ES_EXIT_OK;
     int rc = es_target_open(path, sets, &target, &err);
-    if (rc == 0 && !output)
-        rc = lock_run(&target, &lock, &err);
+    if (rc == 0 && !output) /* the run's own store is what was found while holding the lock */
+        rc = es_target_lock(&target, &lock, &err);
     if (rc == 0)
         rc = es_units_create(target.grid, &units, &err);
     if (rc == 0)

@@ -2,8 +2,6 @@
 #include "cli/opt.h"
 #include "cli/say.h"
 #include "cli/target.h"
-#include "run/folder.h"
-#include "run/lock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -96,9 +94,7 @@ static int retry(const struct retry_options *options)
     uint32_t n = 0;
     int rc = es_target_open(options->path, &options->sets, &target, &err);
     if (rc == 0)
-        rc = es_folder_make(target.run_dir, &err);
-    if (rc == 0)
-        rc = es_lock_acquire(target.run_dir, ES_LOCK_STALE_S, &lock, &err);
+        rc = es_target_lock(&target, &lock, &err);
     if (rc == 0)
         rc = clear_units(options, &target, &n, &err);
     es_lock_release(lock);

@@ -64,8 +64,7 @@ struct driver {
     double started_s;
     int signal_fd;
     struct es_coordinator_outcome outcome;
-    bool is_unrecorded; /* what the recorder wrote last failed: end_fault */
-    struct es_err end_fault;
+    struct es_err end_fault; /* of what the recorder wrote last; code 0: none */
 };
 
 static int parse(int argc, char **argv, struct run_options *options, enum es_opt_result *ret_result)
@@ -272,14 +271,14 @@ static int coordinate(struct driver *d, struct es_err *err)
         return rc;
     config.recorder = d->recorder;
     rc = es_coordinator_run(&config, &d->outcome, err);
-    d->is_unrecorded = es_recorder_finish(d->recorder, &d->end_fault) < 0;
+    (void)es_recorder_finish(d->recorder, &d->end_fault);
     d->recorder = NULL;
     return rc;
 }
 
 static int exit_code_of(const struct driver *d)
 {
-    if (d->is_unrecorded)
+    if (d->end_fault.code)
         return d->end_fault.code == ES_ERR_BUSY ? ES_EXIT_BUSY : ES_EXIT_INTERNAL;
     switch (d->outcome.ending) {
     case ES_ENDING_FINISHED:
@@ -329,7 +328,7 @@ static void say_end(const struct driver *d, int exit_code)
     if (state->counts.failed)
         es_say("failed units have failed.json and log.txt in their folders; "
                "evalsweep status %s lists them", d->target.run_dir);
-    if (!d->is_unrecorded) {
+    if (!d->end_fault.code) {
         es_say("results: %s/" ES_STORE_NAME, d->target.run_dir);
     } else {
         char fault[1024];

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int open_job(const char *path, const struct es_opt_list *sets, struct es_target *target,
                     struct es_err *err)
@@ -121,6 +122,14 @@ int es_target_scan(struct es_target *target, bool look_for_failed,
     }
     *ret_units = units;
     return 0;
+}
+
+int es_target_lock(const struct es_target *target, struct es_lock **ret_lock, struct es_err *err)
+{
+    if (access(target->run_dir, F_OK) < 0)
+        return es_err_sys(err, errno, "opening the run folder", target->run_dir);
+    int rc = es_folder_make(target->run_dir, err);
+    return rc < 0 ? rc : es_lock_acquire(target->run_dir, ES_LOCK_STALE_S, ret_lock, err);
 }
 
 uint32_t es_target_n_bad_markers(const struct es_scan_summary *summary)

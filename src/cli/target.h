@@ -7,6 +7,7 @@
 #include "evalsweep/jobfile.h"
 #include "evalsweep/units.h"
 #include "run/layout.h"
+#include "run/lock.h"
 #include "run/scan.h"
 
 struct es_target {
@@ -29,6 +30,10 @@ void es_target_close(struct es_target *target);
 int es_target_scan(struct es_target *target, bool look_for_failed,
                    struct es_units **ret_units, struct es_scan_summary *ret_summary,
                    struct es_err *err);
+
+/* Takes the run's lock, for a command that changes the run. A run folder that is not there (mistyped,
+ * perhaps) is an error, and not made. */
+int es_target_lock(const struct es_target *target, struct es_lock **ret_lock, struct es_err *err);
 
 /* How many markers are there that do not count as done. */
 uint32_t es_target_n_bad_markers(const struct es_scan_summary *summary);

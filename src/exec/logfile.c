@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LOG_NAME "log.txt"
+
 /* Of output between units, as much as a pipe would have held. */
 enum { EARLY_LIMIT_BYTES = 65536 };
 
@@ -39,7 +41,7 @@ static void keep_tail(struct es_log *log, const char *bytes, size_t n)
 /* Non-blocking, so that a FIFO that somebody left under this name fails instead of waiting. */
 static void open_file(struct es_log *log)
 {
-    log->fd = openat(log->dir_fd, "log.txt",
+    log->fd = openat(log->dir_fd, LOG_NAME,
                      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
     if (log->fd < 0)
         log->closed = true;
@@ -79,7 +81,7 @@ void es_log_begin(struct es_log *log, int dir_fd)
     log->n_bytes = 0;
     log->closed = dir_fd < 0;
     if (dir_fd >= 0)
-        (void)unlinkat(dir_fd, "log.txt", 0); /* an earlier try's: this one may print nothing */
+        (void)unlinkat(dir_fd, LOG_NAME, 0); /* an earlier try's: this one may print nothing */
     if (log->early.len)
         write_file(log, log->early.data, log->early.len);
     es_buf_reset(&log->early);

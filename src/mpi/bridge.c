@@ -150,6 +150,12 @@ static void wait_for_events(struct es_bridge *bridge, int signal_fd)
         ;
 }
 
+static bool is_exit(const struct es_message *message, uint8_t *ret_exit_code)
+{
+    return es_message_type(message) == ES_MESSAGE_EXIT &&
+           es_exit_decode(message, ret_exit_code) == 0;
+}
+
 uint8_t es_bridge_refuse(struct es_transport *mpi, const char *why)
 {
     struct es_buf buf = {0};
@@ -159,15 +165,13 @@ uint8_t es_bridge_refuse(struct es_transport *mpi, const char *why)
     for (;;) {
         uint32_t source;
         struct es_message message;
-        uint8_t exit_code = 0;
-        bool is_exit = false;
-        while (!is_exit && es_transport_receive(mpi, &source, &message)) {
-            is_exit = es_message_type(&message) == ES_MESSAGE_EXIT &&
-                      es_exit_decode(&message, &exit_code) == 0;
+        uint8_t exit_code;
+        while (es_transport_receive(mpi, &source, &message)) {
+            bool must_exit = is_exit(&message, &exit_code);
             es_message_clear(&message);
+            if (must_exit)
+                return exit_code;
         }
-        if (is_exit)
-            return exit_code;
         const struct timespec pause = {.tv_nsec = es_transport_interval_ns(mpi)};
         (void)nanosleep(&pause, NULL);
     }
@@ -186,8 +190,7 @@ uint8_t es_bridge_run(struct es_bridge *bridge, int signal_fd)
         while (es_transport_receive(bridge->mpi, &source, &message)) {
             uint8_t exit_code;
             moved = true;
-            if (es_message_type(&message) == ES_MESSAGE_EXIT &&
-                es_exit_decode(&message, &exit_code) == 0) {
+            if (is_exit(&message, &exit_code)) {
                 es_message_clear(&message);
                 return exit_code;
             }

@@ -307,10 +307,12 @@ END
     [ "$(echo "$output" | json pending)" -ge 57 ]
 }
 
-@test "consolidate makes no folder for a mistyped run" {
+@test "consolidate and retry make no folder for a mistyped run" {
     write_job
-    run "$evalsweep" consolidate job.json --set run.id=typo
-    [ "$status" -eq 2 ]
-    [[ "$output" == *"runs/typo: No such file"* ]]
-    [ ! -e runs ]
+    for command in consolidate retry; do
+        run "$evalsweep" "$command" job.json --set run.id=typo
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"runs/typo: No such file"* ]]
+        [ ! -e runs ]
+    done
 }
