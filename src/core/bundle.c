@@ -1,9 +1,12 @@
 #include "core/sched_state.h"
 
-/* Bundles whose costs are looked at again with each measured unit: at least so many, and at first
- * as many as it takes to have them all seen each time that the number of measurements has doubled.
- */
-#define REFRESH_LEAST 4
+/* Bundles whose costs are looked at again with each measured unit: as many as it takes to have them
+ * all seen so many times each time that the number of measurements has doubled, and then as many
+ * as come to so much computing, in costs of units. */
+#define REFRESH_TIMES 2ULL
+#define REFRESH_COSTS 4
+/* For a look that finds nothing to change. */
+#define LOOK_COSTS 4
 #define REFRESH_MOST 4096
 /* A cost that changed by less does not change an order. */
 #define REFRESH_CHANGE 0.02
@@ -194,33 +197,40 @@ uint32_t es_bundle_take(struct es_sched *sched, uint32_t bundle, uint32_t worker
     return n;
 }
 
-static void refresh(struct es_sched *sched, uint32_t bundle)
+/* Looks at a bundle's costs again; how many costs of units that computed. */
+static int64_t refresh(struct es_sched *sched, uint32_t bundle)
 {
+    if (sched->bundles[bundle].units.n == 0)
+        return 1;
     double key = key_of(sched, bundle), before = sched->bundle_nodes[bundle].key;
     if (fabs(key - before) <= REFRESH_CHANGE * fabs(before) && sched->policy.by_length)
-        return; /* the other layers will not have changed much either */
+        return LOOK_COSTS; /* the other layers will not have changed much either */
     double work_s = es_bundle_pass_s(sched, bundle);
     uint32_t id = sched->bundles[bundle].units.first;
     for (; id != ES_NONE; id = sched->units[id].next)
         work_s += es_bundle_unit_s(sched, bundle, id);
     set_work(sched, bundle, work_s);
     rank(sched, bundle);
+    return LOOK_COSTS + sched->bundles[bundle].units.n;
 }
 
 void es_bundle_refresh_some(struct es_sched *sched)
 {
-    uint64_t wanted = sched->n_bundles / ++sched->n_learned;
-    uint64_t n = wanted > REFRESH_MOST    ? REFRESH_MOST
-                 : wanted > REFRESH_LEAST ? wanted
-                                          : REFRESH_LEAST;
+    uint64_t wanted = REFRESH_TIMES * sched->n_bundles / ++sched->n_learned;
+    if (wanted > REFRESH_MOST)
+        wanted = REFRESH_MOST;
+    sched->refresh_costs += REFRESH_COSTS;
     uint32_t group = es_bundle_group(sched, sched->refresh_next);
-    while (n-- > 0) {
+    while (wanted > 0 || sched->refresh_costs > 0) {
         uint32_t bundle = sched->refresh_next, now_in = es_bundle_group(sched, bundle);
         if (now_in != group)
             es_group_changed(sched, group);
         group = now_in;
-        if (sched->bundles[bundle].units.n > 0)
-            refresh(sched, bundle);
+        int64_t costs = refresh(sched, bundle);
+        if (wanted > 0)
+            wanted--;
+        else
+            sched->refresh_costs -= costs;
         sched->refresh_next = bundle + 1 < sched->n_bundles ? bundle + 1 : 0;
     }
     es_group_changed(sched, group);

@@ -3,8 +3,10 @@
 /* A worker that still has work where it is moves only if what is left is so many loads long. */
 #define MOVE_LOADS 2
 /* A long unit must not come late, and may well take longer than expected: it is given room for so
- * many times what it is expected to take. */
-#define LONGER_TIMES 1.3
+ * many times what it is expected to take. Less for a bundle whose layers share a pass, which is long
+ * as a whole, and known better: only at the end, when no untouched checkpoint is left. */
+#define LONGER_TIMES 1.8
+#define LONGER_TIMES_SHARED 1.3
 /* What nobody waits to save. */
 #define NO_WAIT_S 0.001
 
@@ -30,6 +32,13 @@ static bool is_worth(const struct es_sched *sched, uint32_t worker, double begin
     return false;
 }
 
+static double longer_times(const struct es_sched *sched, uint32_t group)
+{
+    if (es_bundle_pass_s(sched, sched->groups[group].bundles) <= 0)
+        return LONGER_TIMES;
+    return sched->untouched_longest == ES_HEAP_EMPTY ? LONGER_TIMES_SHARED : 1;
+}
+
 /* A bundle elsewhere that would make the job end later if it were not begun now: nobody who works
  * on its checkpoint can begin it in time, or nobody works there at all. Of one of either kind, the
  * one that would end later; an untouched checkpoint has to be loaded by somebody anyhow. */
@@ -45,8 +54,8 @@ static uint32_t critical(struct es_sched *sched, uint32_t worker, double now_s)
         own_s < es_group_longest_s(sched, touched)) {
         double others_s = es_group_first_end(sched, touched);
         if (begin_s + es_group_load_s(sched, touched) < others_s)
-            touched_end_s = others_s + (untouched == ES_HEAP_EMPTY ? LONGER_TIMES : 1) *
-                                           es_group_longest_s(sched, touched);
+            touched_end_s =
+                others_s + longer_times(sched, touched) * es_group_longest_s(sched, touched);
     }
     if (untouched != ES_HEAP_EMPTY && untouched != own->group &&
         own_s < es_group_longest_s(sched, untouched)) {

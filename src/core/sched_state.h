@@ -119,6 +119,7 @@ struct es_sched {
     double busy_end;
 
     uint32_t refresh_next; /* the bundle whose costs are looked at again next */
+    int64_t refresh_costs; /* to be computed still; less than 0: computed beforehand */
     uint64_t n_learned;
     uint32_t *layers; /* [n_layers] of the last action */
 };
