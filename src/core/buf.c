@@ -25,6 +25,8 @@ void es_buf_reset(struct es_buf *buf)
 
 char *es_buf_reserve(struct es_buf *buf, size_t n)
 {
+    if (n < buf->cap - buf->len)
+        return buf->data + buf->len;
     void *data = buf->data;
     if (n > (size_t)-1 / 4 || es_mem_grow(&data, &buf->cap, buf->len + n + 1, 1) < 0) {
         buf->failed = true;
@@ -52,7 +54,12 @@ void es_buf_puts(struct es_buf *buf, const char *text)
 
 void es_buf_putc(struct es_buf *buf, char c)
 {
-    es_buf_append(buf, &c, 1);
+    char *end = es_buf_reserve(buf, 1);
+    if (!end)
+        return;
+    end[0] = c;
+    end[1] = '\0';
+    buf->len++;
 }
 
 void es_buf_printf(struct es_buf *buf, const char *format, ...)

@@ -111,10 +111,37 @@ bool es_parse_duration(const char *text, double *ret_seconds)
     return true;
 }
 
+/* A number of whole billionths (times, counts, most scores) is written as such, several times faster
+ * than by printf and strtod: dividing the same two numbers again, correctly rounded, is what a reader
+ * does. False: it is none. */
+static bool format_billionths(double value, char ret_text[32])
+{
+    const uint64_t billion = 1000000000;
+    double rounded = floor(fabs(value) * 1e9 + 0.5);
+    if (rounded > 1e15 || rounded / 1e9 != fabs(value))
+        return false;
+    uint64_t whole = (uint64_t)rounded / billion, part = (uint64_t)rounded % billion;
+    char digits[20];
+    size_t n = 0;
+    if (signbit(value))
+        *ret_text++ = '-';
+    do
+        digits[n++] = (char)('0' + whole % 10);
+    while (whole /= 10);
+    while (n > 0)
+        *ret_text++ = digits[--n];
+    if (part)
+        *ret_text++ = '.';
+    for (uint64_t unit = billion / 10; part; part %= unit, unit /= 10)
+        *ret_text++ = (char)('0' + part / unit);
+    *ret_text = '\0';
+    return true;
+}
+
 void es_format_double(double value, char ret_text[32])
 {
     ret_text[0] = '\0';
-    if (!isfinite(value))
+    if (!isfinite(value) || format_billionths(value, ret_text))
         return;
     if (value == floor(value) && fabs(value) < 1e15) {
         (void)snprintf(ret_text, 32, "%.0f", value);

@@ -164,7 +164,7 @@ static void add_field(struct es_buf *line, enum column column, const struct es_g
         es_csv_put_text(line, es_grid_checkpoint(grid, unit.checkpoint));
         break;
     case COLUMN_LAYER:
-        es_buf_printf(line, "%d", es_grid_layer(grid, unit.layer));
+        es_csv_put_double(line, es_grid_layer(grid, unit.layer));
         break;
     case COLUMN_TASK:
         es_csv_put_text(line, es_grid_task(grid, unit.task));
@@ -186,7 +186,7 @@ static void add_field(struct es_buf *line, enum column column, const struct es_g
         break;
     case COLUMN_ATTEMPT:
         if (result->attempt)
-            es_buf_printf(line, "%d", result->attempt);
+            es_csv_put_double(line, result->attempt);
         break;
     case N_COLUMNS:
         break;

@@ -23,16 +23,44 @@ double es_clock_wall_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* Times whose year has four digits: from 0000-03-01 to before 10000-01-01. */
+#define FIRST_S (-719468 * 86400LL)
+#define END_S 253402300800LL
+
+/* A value of n digits, and what follows it. */
+static void put_field(char **text, int n, int value, char behind)
+{
+    for (int i = n - 1; i >= 0; i--, value /= 10)
+        (*text)[i] = (char)('0' + value % 10);
+    (*text)[n] = behind;
+    *text += n + 1;
+}
+
+/* The date of a day that is counted from 0000-03-01 on, in years that begin in March. */
+static void put_date(char **text, int64_t day)
+{
+    int64_t in_400 = day % 146097;
+    int64_t year = (in_400 - in_400 / 1460 + in_400 / 36524 - in_400 / 146096) / 365;
+    int day_of_year = (int)(in_400 - (365 * year + year / 4 - year / 100));
+    int month = (5 * day_of_year + 2) / 153;
+    put_field(text, 4, (int)(day / 146097 * 400 + year) + (month >= 10), '-');
+    put_field(text, 2, month < 10 ? month + 3 : month - 9, '-');
+    put_field(text, 2, day_of_year - (153 * month + 2) / 5 + 1, 'T');
+}
+
+/* (gmtime_r would take a lock, and several times as long.) */
 void es_clock_format_utc(double unix_s, char ret_text[24])
 {
     ret_text[0] = '\0';
-    struct tm tm;
-    if (!isfinite(unix_s) || fabs(unix_s) > 1e11)
+    if (!(unix_s >= FIRST_S && unix_s < END_S))
         return;
-    time_t t = (time_t)floor(unix_s);
-    if (!gmtime_r(&t, &tm))
-        return;
-    (void)strftime(ret_text, 24, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    int64_t seconds = (int64_t)floor(unix_s) - FIRST_S; /* from 0000-03-01 on */
+    int second = (int)(seconds % 86400);
+    put_date(&ret_text, seconds / 86400);
+    put_field(&ret_text, 2, second / 3600, ':');
+    put_field(&ret_text, 2, second / 60 % 60, ':');
+    put_field(&ret_text, 2, second % 60, 'Z');
+    *ret_text = '\0';
 }
 
 /* Exactly n digits at *text, which moves behind them. */

@@ -188,6 +188,13 @@ static void test_format_double_reads_back(void **state)
         assert_true(strlen(text) < 26);
         assert_true(strtod(text, NULL) == number.value);
     }
+    for (int i = 0; i < 20000; i++) { /* about and beyond where whole billionths are written */
+        double value = round(es_rng_unit(&rng) * pow(10, i % 20)) / pow(10, i % 13);
+        char text[32];
+        es_format_double(i % 2 ? value : -value, text);
+        assert_true(strlen(text) < 26);
+        assert_true(strtod(text, NULL) == (i % 2 ? value : -value));
+    }
     const double edges[] = {DBL_MIN, DBL_MAX, -DBL_MAX, DBL_TRUE_MIN, DBL_EPSILON, 1e15 + 1};
     for (size_t i = 0; i < N_ROWS(edges); i++) {
         char text[32];

@@ -50,6 +50,10 @@ static void test_format(void **state)
         {1768452734.999, "2026-01-15T04:52:14Z"},
         {951782400, "2000-02-29T00:00:00Z"},
         {4102444800, "2100-01-01T00:00:00Z"},
+        {-62162035200.0, "0000-03-01T00:00:00Z"},
+        {-62162035201.0, ""},
+        {253402300799.5, "9999-12-31T23:59:59Z"},
+        {253402300800.0, ""},
         {(double)NAN, ""},
         {(double)INFINITY, ""},
         {-(double)INFINITY, ""},
@@ -60,6 +64,21 @@ static void test_format(void **state)
         char text[24] = "before";
         es_clock_format_utc(rows[i].unix_s, text);
         assert_string_equal(text, rows[i].text);
+    }
+}
+
+/* Each day of 400 years and some, against the C library. */
+static void test_format_every_day(void **state)
+{
+    (void)state;
+    for (int64_t day = -50000; day < 120000; day++) {
+        char text[24], expected[24];
+        time_t t = (time_t)(day * 86400 + (day * 7919) % 86400);
+        struct tm tm;
+        assert_non_null(gmtime_r(&t, &tm));
+        assert_int_equal(strftime(expected, sizeof expected, "%Y-%m-%dT%H:%M:%SZ", &tm), 20);
+        es_clock_format_utc((double)t, text);
+        assert_string_equal(text, expected);
     }
 }
 
@@ -139,6 +158,7 @@ int main(void)
         cmocka_unit_test(test_monotonic),
         cmocka_unit_test(test_wall),
         cmocka_unit_test(test_format),
+        cmocka_unit_test(test_format_every_day),
         cmocka_unit_test(test_parse),
         cmocka_unit_test(test_parse_reads_what_format_wrote),
     };
