@@ -12,7 +12,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* A snapshot at most this often, and never more than 1 % of the time. */
+/* A snapshot at most this often, and never more than 1 % of the time; the first one when a start has had
+ * its moment, which a short run does without. */
+#define SNAPSHOT_FIRST_S 1.0
 #define SNAPSHOT_INTERVAL_S 5.0
 #define SNAPSHOT_SHARE 0.01
 
@@ -192,7 +194,8 @@ int es_recorder_start(const struct es_recorder_config *config, struct es_recorde
         return es_err_nomem(err, "starting the recorder");
     recorder->config = *config;
     recorder->last = &recorder->first;
-    recorder->is_dirty = true; /* what the scan found is in the store from the beginning */
+    recorder->is_dirty = true; /* what the scan found belongs in the store, too */
+    recorder->snapshot_due_s = es_clock_mono_s() + SNAPSHOT_FIRST_S;
     es_result_init(&recorder->result);
     pthread_mutex_init(&recorder->mutex, NULL);
     pthread_condattr_t attr;

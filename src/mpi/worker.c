@@ -18,7 +18,7 @@
 #include <time.h>
 
 /* Results wait at most this long for others to share their message. */
-#define FLUSH_NS 1000000
+#define FLUSH_NS 10000000
 /* A batch is sent at this size whatever its age. */
 #define FLUSH_BYTES 65536
 /* Units of mode null that run before the messages are looked at again. */
