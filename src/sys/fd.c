@@ -111,30 +111,30 @@ static bool made(int dir_fd, const char *path)
     return S_ISDIR(st.st_mode);
 }
 
-int es_mkdir_all_at(int dir_fd, const char *path)
+/* From the bottom: mostly all but the last one or two are there. */
+static int make_all(int dir_fd, char *path)
 {
     if (made(dir_fd, path))
         return 0;
-    if (errno != ENOENT || !path[0])
+    char *slash = strrchr(path, '/');
+    if (errno != ENOENT || !slash || slash == path)
         return -1;
-    char *partial = es_mem_strdup(path);
-    if (!partial) {
+    *slash = '\0';
+    int rc = make_all(dir_fd, path);
+    *slash = '/';
+    return rc == 0 && made(dir_fd, path) ? 0 : -1;
+}
+
+int es_mkdir_all_at(int dir_fd, const char *path)
+{
+    char *copy = es_mem_strdup(path);
+    if (!copy) {
         errno = ENOMEM;
         return -1;
     }
-    int rc = 0;
-    for (char *p = partial + 1; rc == 0 && *p; p++) {
-        if (*p != '/' || p[-1] == '/')
-            continue;
-        *p = '\0';
-        if (!made(dir_fd, partial))
-            rc = -1;
-        *p = '/';
-    }
-    if (rc == 0 && !made(dir_fd, partial))
-        rc = -1;
+    int rc = make_all(dir_fd, copy);
     int saved = errno;
-    free(partial);
+    free(copy);
     errno = saved;
     return rc;
 }
