@@ -268,3 +268,12 @@ END
     [[ "$output" == *"worker 0 on "*" is out: 2 units in a row failed on it (device 4)"* ]]
     run_is_complete runs/demo
 }
+
+@test "the store at the end is what consolidate makes of the markers" {
+    write_job
+    mpi 2 "$evalsweep" run job.json
+    "$evalsweep" consolidate --output rebuilt.h5 runs/demo
+    for object in status main_score evaluation_time finished_at attempts worker markers metrics; do
+        h5diff runs/demo/results.h5 rebuilt.h5 "/$object"
+    done
+}
