@@ -8,14 +8,16 @@
 
 void es_h5_begin(struct es_h5 *h5, const char *doing, const char *path, int fd, struct es_err *err)
 {
-    *h5 = (struct es_h5){.doing = doing, .path = path, .err = err, .vfd = {.fd = fd}};
+    *h5 = (struct es_h5){.doing = doing, .path = path, .err = err};
     (void)H5Eget_auto2(H5E_DEFAULT, &h5->printer, &h5->printer_data);
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     (void)H5Eclear2(H5E_DEFAULT);
+    es_h5_ok(h5, es_vfd_init(&h5->vfd, fd));
 }
 
 int es_h5_end(struct es_h5 *h5)
 {
+    es_vfd_clear(&h5->vfd);
     (void)H5Eclear2(H5E_DEFAULT);
     (void)H5Eset_auto2(H5E_DEFAULT, h5->printer, h5->printer_data);
     return h5->rc;

@@ -175,13 +175,21 @@ static const H5FD_class_t driver_class = {
     .fl_map = H5FD_FLMAP_DICHOTOMY,
 };
 
+herr_t es_vfd_init(struct es_vfd *vfd, int fd)
+{
+    *vfd = (struct es_vfd){.fd = fd, .driver = H5FDregister(&driver_class)};
+    return vfd->driver < 0 ? -1 : 0;
+}
+
+void es_vfd_clear(struct es_vfd *vfd)
+{
+    if (vfd->driver >= 0)
+        (void)H5Idec_ref(vfd->driver);
+    vfd->driver = -1;
+}
+
 herr_t es_vfd_set(hid_t access_list, struct es_vfd *vfd)
 {
     const struct driver_info info = {.vfd = vfd};
-    hid_t driver = H5FDregister(&driver_class);
-    if (driver < 0)
-        return -1;
-    herr_t status = H5Pset_driver(access_list, driver, &info);
-    (void)H5Idec_ref(driver); /* the list holds it */
-    return status;
+    return H5Pset_driver(access_list, vfd->driver, &info);
 }

@@ -14,7 +14,15 @@
 struct es_vfd {
     int fd;        /* borrowed while HDF5 has the file open */
     int sys_errno; /* of the first read or write that failed; 0: none did */
+    hid_t driver;
 };
+
+/* One for a descriptor, registered with HDF5. Negative on failure, as HDF5 has it. */
+herr_t es_vfd_init(struct es_vfd *vfd, int fd);
+
+/* When the files that went through it are closed, and not before: HDF5 1.10 reads the driver after it
+ * has given it up as the last one that held it. */
+void es_vfd_clear(struct es_vfd *vfd);
 
 /* Makes files opened with this access list go through vfd. The list, and files opened with it,
  * borrow it. Negative on failure, as HDF5 has it. */
