@@ -1,6 +1,7 @@
 # Warnings, sanitizers, and the two kinds of target that the tree is made of: layers and tests.
 option(EVALSWEEP_WERROR "Treat warnings as errors" OFF)
 option(EVALSWEEP_COVERAGE "Instrument for gcov" OFF)
+option(EVALSWEEP_FUZZER "Build the fuzz targets with libFuzzer (clang)" OFF)
 set(EVALSWEEP_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them")
 
 add_library(es_flags INTERFACE)
@@ -14,6 +15,9 @@ if(EVALSWEEP_SANITIZE)
     target_compile_options(es_flags INTERFACE -fsanitize=${EVALSWEEP_SANITIZE}
         -fno-omit-frame-pointer -fno-sanitize-recover=all)
     target_link_options(es_flags INTERFACE -fsanitize=${EVALSWEEP_SANITIZE})
+endif()
+if(EVALSWEEP_FUZZER) # so that the layers report what an input covers
+    target_compile_options(es_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 if(EVALSWEEP_COVERAGE)
     target_compile_options(es_flags INTERFACE --coverage)

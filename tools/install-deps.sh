@@ -43,12 +43,23 @@ if ! command -v dpkg-query >/dev/null; then
     echo "  ${packages[*]}" >&2
     exit 0
 fi
-mapfile -t wanted < <(missing "${packages[@]}")
-[ "${#wanted[@]}" -gt 0 ] || exit 0
-echo "install-deps: installing ${wanted[*]}" >&2
 # The lists may be missing or so old that their files are gone: fetch them only then.
-install=(apt-get install --yes --no-install-recommends -o Acquire::Retries=3)
-if ! as_root "${install[@]}" "${wanted[@]}"; then
-    as_root apt-get -o Acquire::Retries=3 update
-    as_root "${install[@]}" "${wanted[@]}"
+install() { # PACKAGE...
+    local apt=(apt-get install --yes --no-install-recommends -o Acquire::Retries=3)
+    echo "install-deps: installing $*" >&2
+    if ! as_root "${apt[@]}" "$@"; then
+        as_root apt-get -o Acquire::Retries=3 update
+        as_root "${apt[@]}" "$@"
+    fi
+}
+
+mapfile -t wanted < <(missing "${packages[@]}")
+[ "${#wanted[@]}" -eq 0 ] || install "${wanted[@]}"
+
+# clang's libFuzzer: without it the fuzz targets run their corpus and no more.
+has_libfuzzer() {
+    compgen -G "$(clang -print-resource-dir)/lib/*/libclang_rt.fuzzer*.a" >/dev/null
+}
+if [ "${1-}" = --tests ] && ! has_libfuzzer; then
+    (install libclang-rt-dev) || echo "install-deps: going on without libclang-rt-dev" >&2
 fi

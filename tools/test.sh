@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need, builds (gcc; and gcc with the address and undefined-behaviour
-# sanitizers), runs the tests, and closes with ctest's summary.
+# Installs what the tests need, builds (gcc; gcc with the address and undefined-behaviour sanitizers;
+# the fuzz targets by clang, where it has libFuzzer), runs the tests, and closes with ctest's summary.
 #
 #     tools/test.sh           what every change must pass
 #     tools/test.sh --full    everything: long tests, a build by clang, and the benchmarks too
@@ -22,9 +22,27 @@ build() { # PRESET FOLDER [CMAKE_ARGUMENT...]
     cmake --build "$2"
 }
 
+has_libfuzzer() {
+    local program
+    program=$(mktemp)
+    echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return !d && n; }' |
+        clang -fsanitize=fuzzer,address,undefined -x c - -o "$program" 2>/dev/null
+    local rc=$?
+    rm -f "$program"
+    return $rc
+}
+
 tools/install-deps.sh --tests
 build asan build/asan
-build release build -DEVALSWEEP_ASAN_DIR="$PWD/build/asan"
+fuzz_dir=
+if has_libfuzzer; then
+    fuzz_dir=$PWD/build/fuzz
+    cmake --preset fuzz
+    cmake --build --preset fuzz
+else
+    echo "test.sh: clang has no libFuzzer here: the fuzz targets only run their corpus" >&2
+fi
+build release build -DEVALSWEEP_ASAN_DIR="$PWD/build/asan" -DEVALSWEEP_FUZZ_DIR="$fuzz_dir"
 
 choice=(--label-exclude '^full$')
 if "$full"; then

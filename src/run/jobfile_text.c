@@ -224,13 +224,11 @@ static void compare_variable(struct es_buf *text, const struct es_env_var *befor
 /* Both are sorted by name. */
 static void compare_env(struct es_buf *text, const struct es_job *before, const struct es_job *now)
 {
-    const struct es_env_var *b = before->evaluator.env, *b_end = b + before->evaluator.n_env;
-    const struct es_env_var *n = now->evaluator.env, *n_end = n + now->evaluator.n_env;
-    while (b < b_end || n < n_end) {
-        int order = b == b_end ? 1 : n == n_end ? -1 : strcmp(b->name, n->name);
-        compare_variable(text, order <= 0 ? b : NULL, order >= 0 ? n : NULL);
-        b += order <= 0;
-        n += order >= 0;
+    const struct es_env_var *b = before->evaluator.env, *n = now->evaluator.env;
+    const size_t n_b = before->evaluator.n_env, n_n = now->evaluator.n_env;
+    for (size_t i = 0, k = 0; i < n_b || k < n_n;) {
+        int order = i == n_b ? 1 : k == n_n ? -1 : strcmp(b[i].name, n[k].name);
+        compare_variable(text, order <= 0 ? &b[i++] : NULL, order >= 0 ? &n[k++] : NULL);
     }
 }
 

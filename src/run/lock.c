@@ -169,9 +169,11 @@ static enum verdict judge(const struct holder *holder, const struct holder *me)
     return VERDICT_UNKNOWN;
 }
 
+/* One that is no lock of ours has no pid_start: it is the same as itself all the same. */
 static bool is_same_lock(const struct holder *a, const struct holder *b)
 {
-    return strcmp(a->boot, b->boot) == 0 && a->pid == b->pid && a->pid_start == b->pid_start &&
+    bool same_start = a->pid_start == b->pid_start || (isnan(a->pid_start) && isnan(b->pid_start));
+    return strcmp(a->boot, b->boot) == 0 && a->pid == b->pid && same_start &&
            strcmp(a->host, b->host) == 0;
 }
 
