@@ -126,25 +126,42 @@ static int check_launcher(const struct es_transport *mpi, struct es_err *err)
 
 /* --- Rank 0, before the start --- */
 
+/* Why the run cannot be compared with the job that it was started with. */
+static int no_comparison(const struct driver *d, const struct es_err *fault, struct es_err *err)
+{
+    char text[1024];
+    es_err_text(fault, text, sizeof text);
+    if (!d->options->accept_change)
+        return es_err_set(err, fault->code, "comparing with the saved job", fault->subject,
+                          "%s: --accept-change goes on without it", fault->why);
+    es_say("%s (going on without it: --accept-change)", text);
+    return 0;
+}
+
+static void say_difference(char *lines)
+{
+    es_say("the job differs from the one that this run was started with:");
+    for (char *line; (line = strsep(&lines, "\n")) && lines;)
+        es_say("  %s", line);
+}
+
 static int check_change(struct driver *d, struct es_err *err)
 {
-    char *before_text = NULL, *difference = NULL;
-    size_t n = 0;
+    char *difference = NULL;
     struct es_job *before = NULL;
-    int rc = es_folder_read_job(d->target.run_dir, &before_text, &n, err);
+    struct es_err fault = {0};
+    int rc = es_folder_load_job(d->target.run_dir, NULL, &before, &fault);
     if (rc == ES_ERR_NOENT)
         return 0;
-    if (rc == 0)
-        rc = es_job_parse(before_text, n, d->target.run_dir, NULL, &before, err);
-    if (rc == 0 && es_job_differs(before, d->target.job, &difference) > 0 &&
-        !d->options->accept_change) {
-        es_say("the job differs from the one that this run was started with:\n%s", difference);
+    if (rc < 0)
+        return no_comparison(d, &fault, err);
+    if (es_job_differs(before, d->target.job, &difference) > 0 && !d->options->accept_change) {
+        say_difference(difference);
         rc = es_err_set(err, ES_ERR_USAGE, "resuming the run", d->target.run_dir,
                         "the evaluator or layout changed: --accept-change goes on all the same, "
                         "another RUN_ID begins afresh");
     }
     free(difference);
-    free(before_text);
     es_job_free(before);
     return rc;
 }

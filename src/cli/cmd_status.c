@@ -6,6 +6,7 @@
 #include "cli/target.h"
 #include "cli/ui.h"
 #include "core/mem.h"
+#include "core/num.h"
 #include "run/status.h"
 #include "sys/clock.h"
 
@@ -52,6 +53,7 @@ static int look(const char *path, const struct es_opt_list *sets, struct view *v
         counts->excluded += columns.status[id] == ES_STATUS_EXCLUDED;
     }
     v->has_driver = es_status_read(v->target.run_dir, es_clock_wall_s(), &v->driver, NULL) == 0;
+    es_text_to_line(v->driver.host);
     return 0;
 }
 
@@ -137,10 +139,13 @@ static void print_failures(const struct view *v)
         printf("\nfailures (the commonest reasons):\n");
     for (size_t i = 0; i < v->failures.n && i < N_REASONS; i++) {
         const struct es_failure_reason *reason = &v->failures.reasons[i];
+        char line[1024];
+        (void)snprintf(line, sizeof line, "%s", reason->text);
+        es_text_to_line(line);
         es_buf_reset(&dir);
         es_layout_unit_dir(v->target.layout, v->target.grid,
                            es_grid_unit(v->target.grid, reason->first_unit), &dir);
-        printf("%8u  %s\n          %s/%s/%s\n", reason->n_units, reason->text, v->target.run_dir,
+        printf("%8u  %s\n          %s/%s/%s\n", reason->n_units, line, v->target.run_dir,
                dir.data ? dir.data : "", ES_LOG_NAME);
     }
     es_buf_clear(&dir);

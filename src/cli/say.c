@@ -1,6 +1,7 @@
 #include "cli/say.h"
 
 #include "cli/opt.h"
+#include "core/num.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -29,6 +30,7 @@ void es_say(const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    es_text_to_line(text); /* names of files, an evaluator's words, another host's name */
     fprintf(stderr, "evalsweep: %s\n", text);
 }
 

@@ -32,8 +32,6 @@ static int open_job(const char *path, const struct es_opt_list *sets, struct es_
 static int open_run_dir(const char *path, const struct es_opt_list *sets, struct es_target *target,
                         struct es_err *err)
 {
-    char *text = NULL;
-    size_t n = 0;
     struct es_job_overrides overrides = {0};
     if (sets) {
         overrides.sets = sets->values;
@@ -42,13 +40,8 @@ static int open_run_dir(const char *path, const struct es_opt_list *sets, struct
     target->run_dir = es_mem_strdup(path);
     if (!target->run_dir)
         return es_err_nomem(err, "opening the run folder");
-    int rc = es_folder_read_job(path, &text, &n, err);
-    if (rc == ES_ERR_NOENT)
-        return es_scan_discover(path, &target->old_grid, err);
-    if (rc == 0)
-        rc = es_job_parse(text, n, path, &overrides, &target->job, err);
-    free(text);
-    return rc;
+    int rc = es_folder_load_job(path, &overrides, &target->job, err);
+    return rc == ES_ERR_NOENT ? es_scan_discover(path, &target->old_grid, err) : rc;
 }
 
 int es_target_open(const char *path, const struct es_opt_list *sets, struct es_target *ret_target,

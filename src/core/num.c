@@ -173,6 +173,26 @@ size_t es_utf8_char_len(const char *text, size_t len)
     return n;
 }
 
+/* Length of the control character that text begins with: C0, DEL, or C1 (U+0080 to U+009F). */
+static size_t control_len(const char *text)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    if (c[0] < 0x20 || c[0] == 0x7f)
+        return 1;
+    return c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0 ? 2 : 0;
+}
+
+void es_text_to_line(char *text)
+{
+    for (size_t len = strlen(text), i = 0, n; i < len; i += n) {
+        size_t n_control = control_len(text + i);
+        n = n_control ? n_control : es_utf8_char_len(text + i, len - i);
+        if (n == 0 || n_control)
+            memset(text + i, '?', n ? n : 1);
+        n = n ? n : 1;
+    }
+}
+
 const char *es_name_fault(const char *name)
 {
     size_t len = strlen(name);
@@ -183,16 +203,13 @@ const char *es_name_fault(const char *name)
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return "names a folder above or itself";
     for (size_t i = 0; i < len;) {
-        unsigned char c = (unsigned char)name[i];
-        if (c < 0x20 || c == 0x7f)
+        if (control_len(name + i))
             return "holds a control character";
-        if (c == '/')
+        if (name[i] == '/')
             return "holds a '/'";
         size_t n = es_utf8_char_len(name + i, len - i);
         if (n == 0)
             return "is not valid UTF-8";
-        if (n == 2 && c == 0xc2 && (unsigned char)name[i + 1] < 0xa0)
-            return "holds a control character"; /* C1: U+0080 to U+009F */
         i += n;
     }
     return NULL;

@@ -22,6 +22,10 @@ void es_format_double(double value, char ret_text[32]);
 /* Length in bytes of the valid UTF-8 character that text (len bytes) begins with, or 0. */
 size_t es_utf8_char_len(const char *text, size_t len);
 
+/* Makes a text of others fit for a line on a terminal, in place: every byte of a control character
+ * (newlines too) and of what is no UTF-8 becomes '?'. */
+void es_text_to_line(char *text);
+
 /* A name as DESIGN has it: valid UTF-8, 1 to 240 bytes, no control characters, no '/', neither "."
  * nor "..". NULL if it is one, else what is wrong with it (static storage). */
 const char *es_name_fault(const char *name);

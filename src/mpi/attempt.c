@@ -281,18 +281,21 @@ static void take_reply(struct es_attempt *attempt, const struct es_outcome *outc
     }
 }
 
-/* A result.json that was cut, by a full disk say, is no score that was left out on purpose. */
-static bool has_broken_result(struct es_attempt *attempt)
+/* A result.json that was cut, by a full disk say, or cannot be read, is no score that was left out on
+ * purpose. NULL: there is none, or it is one without a score. */
+static const char *result_fault(struct es_attempt *attempt)
 {
     cJSON *root = NULL;
     es_buf_reset(&attempt->scratch);
     if (es_file_read_at(attempt->dir_fd, ES_RESULT_NAME, ES_MARKER_LIMIT_BYTES, &attempt->scratch,
                         NULL) < 0)
-        return false;
+        return errno == ENOENT  ? NULL
+               : errno == EFBIG ? "its result.json is larger than 64 MiB"
+                                : "its result.json cannot be read";
     bool is_json =
         es_json_parse(attempt->scratch.data, attempt->scratch.len, NULL, &root, NULL) == 0;
     cJSON_Delete(root);
-    return !is_json;
+    return is_json ? NULL : "its result.json is not valid JSON";
 }
 
 /* A one-shot evaluator ended well: its scores are in files, its own marker's among them. */
@@ -301,8 +304,9 @@ static void take_files(struct es_attempt *attempt, const struct es_outcome *outc
     es_result_reset(&attempt->result);
     bool found = es_result_find(attempt->run_dir_fd, attempt->dir.data, task_name(attempt),
                                 &attempt->scratch, &attempt->result);
-    if (!found && has_broken_result(attempt))
-        end_without_result(attempt, outcome, "its result.json is not valid JSON");
+    const char *fault = found ? NULL : result_fault(attempt);
+    if (fault)
+        end_without_result(attempt, outcome, fault);
     else if (!found && attempt->job->evaluator.require_score)
         end_without_result(attempt, outcome, "there is neither result.json nor an MTEB result file");
     else

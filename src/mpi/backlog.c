@@ -69,6 +69,8 @@ int es_backlog_append(struct es_backlog *backlog, const struct es_grid *grid,
         backlog->last = bundle;
         backlog->n_waiting += head.n_layers;
     }
+    if (layers.failed)
+        rc = ES_ERR_NOMEM;
     es_buf_clear(&layers);
     return rc < 0 ? rc : reader.failed ? ES_ERR_PROTOCOL : 0;
 }

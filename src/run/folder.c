@@ -51,28 +51,30 @@ void es_folder_sweep(const char *run_dir)
         sweep(path);
 }
 
-int es_folder_read_job(const char *run_dir, char **ret_text, size_t *ret_n, struct es_err *err)
+int es_folder_load_job(const char *run_dir, const struct es_job_overrides *overrides,
+                       struct es_job **ret_job, struct es_err *err)
 {
     char path[PATH_MAX];
     struct es_buf text = {0};
-    int rc = own_path(run_dir, "/job.json", path, err);
-    if (rc < 0)
-        return rc;
-    if (es_file_read_at(AT_FDCWD, path, JOB_LIMIT_BYTES, &text, NULL) < 0) {
-        int saved = errno;
-        es_buf_clear(&text);
-        return es_err_sys(err, saved, "reading the saved job", path);
-    }
-    *ret_text = text.data;
-    *ret_n = text.len;
-    return 0;
+    struct es_err fault = {0};
+    int rc = own_path(run_dir, "/job.json", path, &fault);
+    if (rc == 0 && es_file_read_at(AT_FDCWD, path, JOB_LIMIT_BYTES, &text, NULL) < 0)
+        rc = es_file_read_error(&fault, errno, "reading the saved job", path);
+    else if (rc == 0)
+        rc = es_job_parse(text.data, text.len, run_dir, overrides, ret_job, &fault);
+    es_buf_clear(&text);
+    if (rc < 0 && strcmp(fault.subject, run_dir) == 0) /* where the files are that the job names */
+        es_err_set(&fault, fault.code, fault.doing, path, "%s", fault.why);
+    if (rc < 0 && err)
+        *err = fault;
+    return rc;
 }
 
 int es_folder_write_job(const char *run_dir, const char *text, size_t n, struct es_err *err)
 {
     char path[PATH_MAX];
     int rc = own_path(run_dir, "/job.json", path, err);
-    return rc < 0 ? rc : es_atomic_write(AT_FDCWD, path, text, n, false, NULL, err);
+    return rc < 0 ? rc : es_atomic_write(AT_FDCWD, path, text, n, true, NULL, err);
 }
 
 /* The epoch file: whether it is there, its time, and the Slurm job id in it ("" for none). */
@@ -91,7 +93,7 @@ static int read_epoch(const char *run_dir, bool *ret_found, int64_t *ret_time_ns
     if (es_file_read_at(AT_FDCWD, path, EPOCH_LIMIT_BYTES, &text, &id) < 0) {
         rc = errno == ENOENT || errno == ENOTDIR
                  ? 0
-                 : es_err_sys(err, errno, "reading the epoch", path);
+                 : es_file_read_error(err, errno, "reading the epoch", path);
         es_buf_clear(&text);
         return rc;
     }

@@ -3,6 +3,7 @@
 #define ES_RUN_FOLDER_H
 
 #include "evalsweep/error.h"
+#include "evalsweep/jobfile.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,8 +18,13 @@ int es_folder_make(const char *run_dir, struct es_err *err);
  * the holder of the lock. */
 void es_folder_sweep(const char *run_dir);
 
-/* The saved job's text, allocated. ES_ERR_NOENT: there is none (an old tree). */
-int es_folder_read_job(const char *run_dir, char **ret_text, size_t *ret_n, struct es_err *err);
+/* The saved job; overrides may be NULL. ES_ERR_NOENT: there is none (an old tree). Other errors name
+ * the saved file. */
+int es_folder_load_job(const char *run_dir, const struct es_job_overrides *overrides,
+                       struct es_job **ret_job, struct es_err *err);
+
+/* Saves the text of the job as run; it survives a power loss, after which a requeued job would stand
+ * before an empty file. */
 int es_folder_write_job(const char *run_dir, const char *text, size_t n, struct es_err *err);
 
 /* The epoch: markers older than it are pending. INT64_MIN when there is none. It is the time of the

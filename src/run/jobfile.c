@@ -118,7 +118,7 @@ int es_job_load(const char *path, const struct es_job_overrides *overrides, stru
     else if (errno == EFBIG)
         rc = es_err_set(err, ES_ERR_PARSE, JOBFILE_DOING, path, TOO_LARGE);
     else
-        rc = es_err_sys(err, errno, JOBFILE_DOING, path);
+        rc = es_file_read_error(err, errno, JOBFILE_DOING, path);
     es_buf_clear(&text);
     return rc;
 }

@@ -14,6 +14,9 @@
 
 static const char *root_fault(const char *text)
 {
+    for (const char *p = text; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return "holds a control character";
     return text[0] ? NULL : "is empty";
 }
 

@@ -1,6 +1,7 @@
 #include "run/jobfile_internal.h"
 
 #include "core/mem.h"
+#include "run/layout.h"
 #include "sys/json.h"
 
 #include <ctype.h>
@@ -228,6 +229,48 @@ static int read_exclude(struct jobfile_reader *reader, const cJSON *item)
 
 /* ---- the grid as a whole ---- */
 
+#define LONGEST_FOLDER_NAME 255 /* NAME_MAX of every file system that has sweeps on it */
+
+static uint32_t longest(const char *(*name_of)(const struct es_grid *, uint32_t), uint32_t n,
+                        const struct es_grid *grid)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (strlen(name_of(grid, i)) > strlen(name_of(grid, found)))
+            found = i;
+    return found;
+}
+
+/* The layout may put so much around a name of 240 bytes that no folder can be made: better said now
+ * than unit by unit. */
+static int check_folder_names(const struct jobfile_reader *reader, const cJSON *item)
+{
+    const struct es_grid *grid = reader->job->grid;
+    struct es_layout *layout = NULL;
+    struct es_buf name = {0};
+    struct es_unit unit = {
+        .checkpoint = longest(es_grid_checkpoint, es_grid_n_checkpoints(grid), grid),
+        .task = longest(es_grid_task, es_grid_n_tasks(grid), grid)};
+    for (uint32_t i = 1; i < es_grid_n_layers(grid); i++)
+        if (es_grid_layer(grid, i) > es_grid_layer(grid, unit.layer))
+            unit.layer = i;
+    int rc = es_layout_create(reader->job->layout, &layout, NULL) < 0 ? es_jobfile_nomem(reader) : 0;
+    for (uint32_t i = 0; rc == 0 && i < es_layout_n_levels(layout); i++) {
+        char quoted[JOBFILE_QUOTED_SIZE];
+        es_buf_reset(&name);
+        es_layout_level_name(layout, i, grid, unit, &name);
+        if (name.failed)
+            rc = es_jobfile_nomem(reader);
+        else if (es_layout_level_axes(layout, i) && name.len > LONGEST_FOLDER_NAME)
+            rc = es_jobfile_fault(reader, item, "the layout makes a folder name of %zu bytes, and "
+                                  "%d are the most: %s", name.len, LONGEST_FOLDER_NAME,
+                                  es_jobfile_quote(name.data, quoted));
+    }
+    es_buf_clear(&name);
+    es_layout_free(layout);
+    return rc;
+}
+
 int es_jobfile_read_grid(struct jobfile_reader *reader, const cJSON *item)
 {
     struct es_err why = {0};
@@ -245,6 +288,9 @@ int es_jobfile_read_grid(struct jobfile_reader *reader, const cJSON *item)
         return es_jobfile_nomem(reader);
     for (uint32_t i = 0; i < reader->tasks.n; i++)
         job->schedule.task_cost_s[i] = (double)NAN;
+    rc = check_folder_names(reader, item);
+    if (rc < 0)
+        return rc;
     const cJSON *exclude = es_json_get(item, "exclude");
     return exclude ? read_exclude(reader, exclude) : 0;
 }

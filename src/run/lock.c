@@ -136,7 +136,7 @@ static int read_holder(const char *path, struct holder *ret_holder, struct es_fi
     cJSON *root = NULL;
     int rc = 0;
     if (es_file_read_at(AT_FDCWD, path, LOCK_LIMIT_BYTES, &text, ret_id) < 0) {
-        rc = es_err_sys(err, errno, "looking at the lock", path);
+        rc = es_file_read_error(err, errno, "looking at the lock", path);
     } else if (es_json_parse(text.data, text.len, path, &root, NULL) == 0) {
         double pid = es_json_get_double(root, "pid");
         copy_string(root, "host", holder.host, sizeof holder.host);

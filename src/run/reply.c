@@ -29,6 +29,13 @@ static bool get_text(const cJSON *object, const char *key, const char *fallback,
     return *ret_text != NULL;
 }
 
+/* The same for the name of a split or subset. */
+static bool get_name(const cJSON *object, const char *key, const char *fallback,
+                     const char **ret_name)
+{
+    return get_text(object, key, fallback, ret_name) && es_result_is_name(*ret_name);
+}
+
 static int read_unit(const cJSON *root, int64_t *ret_unit, struct es_err *err)
 {
     const cJSON *item = es_json_get(root, "unit");
@@ -53,12 +60,12 @@ static int read_metrics(const cJSON *root, struct es_result *result, struct es_e
     {
         const char *split, *subset, *metric = es_json_get_string(entry, "metric");
         const cJSON *value = es_json_get(entry, "value");
-        if (!metric || !is_number_or_null(value) || !get_text(entry, "split", "test", &split) ||
-            !get_text(entry, "subset", "default", &subset))
+        if (!metric || !es_result_is_name(metric) || !is_number_or_null(value) || !get_name(entry, "split", "test", &split) ||
+            !get_name(entry, "subset", "default", &subset))
             return es_err_set(err, ES_ERR_PROTOCOL, DOING, "metrics",
-                              "entry %d: expected texts \"split\", \"subset\" and \"metric\", and "
-                              "a number or null as \"value\"",
-                              i);
+                              "entry %d: expected texts \"split\", \"subset\" and \"metric\" of at "
+                              "most %d bytes, and a number or null as \"value\"",
+                              i, ES_SCORE_NAME_LIMIT);
         es_result_add_clean(result, split, subset, metric, es_result_number(value));
         i++;
     }

@@ -48,9 +48,16 @@ uint32_t es_result_keep_clean(struct es_result *result, const char *text)
     return offset;
 }
 
+bool es_result_is_name(const char *name)
+{
+    return strnlen(name, ES_SCORE_NAME_LIMIT + 1) <= ES_SCORE_NAME_LIMIT;
+}
+
 void es_result_add_clean(struct es_result *result, const char *split, const char *subset,
                          const char *metric, double value)
 {
+    if (!es_result_is_name(split) || !es_result_is_name(subset) || !es_result_is_name(metric))
+        return;
     struct es_buf copies[3] = {{0}, {0}, {0}};
     const char *kept[3] = {clean(split, &copies[0]), clean(subset, &copies[1]),
                            clean(metric, &copies[2])};

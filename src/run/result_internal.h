@@ -9,6 +9,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* The most bytes that the name of a split, subset or metric may have. Each score is kept and sent with
+ * its three names, so a file could otherwise make a name of megabytes stand a million times. */
+#define ES_SCORE_NAME_LIMIT 1000
+
+/* Whether a name is within the limit. */
+bool es_result_is_name(const char *name);
+
 /* How much a JSON text told about a unit's scores; a later value tells more. */
 enum es_form {
     ES_FORM_NOT_JSON,
@@ -39,7 +46,8 @@ double es_result_number(const cJSON *item);
 /* Keeps text with what is not UTF-8 replaced by U+FFFD: readers of the store trip over it. */
 uint32_t es_result_keep_clean(struct es_result *result, const char *text);
 
-/* es_result_add_metric with the names made clean in the same way. */
+/* es_result_add_metric with the names made clean in the same way. Nothing is added under a name beyond
+ * the limit: it is no score's. */
 void es_result_add_clean(struct es_result *result, const char *split, const char *subset,
                          const char *metric, double value);
 

@@ -106,7 +106,7 @@ int es_status_read(const char *run_dir, double now_s, struct es_status_seen *ret
         return es_err_sys(err, ENAMETOOLONG, "reading the status", run_dir);
     if (es_file_read_at(AT_FDCWD, path, STATUS_LIMIT_BYTES, &text, NULL) < 0) {
         es_buf_clear(&text);
-        return es_err_sys(err, errno, "reading the status", path);
+        return es_file_read_error(err, errno, "reading the status", path);
     }
     int rc = es_json_parse(text.data, text.len, path, &root, err);
     if (rc < 0) {

@@ -116,7 +116,7 @@ int es_trace_read(const char *path, const struct es_grid *grid, float *unit_s,
     uint32_t n_outside = 0;
     int rc = 0;
     if (es_file_read_at(AT_FDCWD, path, TRACE_LIMIT_BYTES, &text, NULL) < 0) {
-        rc = es_err_sys(err, errno, "reading the trace", path);
+        rc = es_file_read_error(err, errno, "reading the trace", path);
     } else {
         reader.at = text.data;
         reader.end = text.data + text.len;

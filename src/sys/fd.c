@@ -98,6 +98,13 @@ int es_file_read_at(int dir_fd, const char *path, size_t limit_bytes, struct es_
     return rc;
 }
 
+int es_file_read_error(struct es_err *err, int sys_errno, const char *doing, const char *path)
+{
+    if (sys_errno == EINVAL)
+        return es_err_set(err, ES_ERR_IO, doing, path, "it is no regular file");
+    return es_err_sys(err, sys_errno, doing, path);
+}
+
 static bool made(int dir_fd, const char *path)
 {
     if (mkdirat(dir_fd, path, 0777) == 0)

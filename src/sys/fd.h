@@ -7,6 +7,7 @@
 #define ES_SYS_FD_H
 
 #include "core/buf.h"
+#include "evalsweep/error.h"
 #include "evalsweep/units.h"
 
 #include <stdbool.h>
@@ -27,6 +28,9 @@ int es_fd_read_all(int fd, size_t limit_bytes, struct es_buf *buf);
  * folder, EINVAL for what is no file, EFBIG beyond limit_bytes. dir_fd may be AT_FDCWD. */
 int es_file_read_at(int dir_fd, const char *path, size_t limit_bytes, struct es_buf *buf,
                     struct es_file_id *ret_id);
+
+/* es_err_sys for what es_file_read_at refuses: it has words for a FIFO, a device or a socket. */
+int es_file_read_error(struct es_err *err, int sys_errno, const char *doing, const char *path);
 
 /* Which content a stat describes. */
 struct es_file_id es_file_id(const struct stat *st);

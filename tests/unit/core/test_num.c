@@ -9,6 +9,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -288,6 +289,27 @@ static void test_name_faults(void **state)
     assert_null(es_name_fault(name));
 }
 
+static void test_text_to_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *line;
+    } rows[] = {
+        {"", ""},
+        {"plain, \xc3\xbc" "ber \xf0\x9f\x90\x8d", "plain, \xc3\xbc" "ber \xf0\x9f\x90\x8d"},
+        {"a\nb\r\tc", "a?b??c"},
+        {"\x1b[31mred\x7f", "?[31mred?"},
+        {"\xc2\x9b" "31m\xc2\xa0", "??31m\xc2\xa0"}, /* CSI as one character */
+        {"\xff\xfe" "a\xc3", "??a?"},
+    };
+    for (size_t i = 0; i < N_ROWS(rows); i++) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "%s", rows[i].text);
+        es_text_to_line(text);
+        assert_string_equal(text, rows[i].line);
+    }
+}
+
 static int sign(int order)
 {
     return (order > 0) - (order < 0);
@@ -410,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_format_double_reads_back),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_name_faults),
+        cmocka_unit_test(test_text_to_line),
         cmocka_unit_test(test_name_order),
         cmocka_unit_test(test_rng_reference),
         cmocka_unit_test(test_rng_below),

@@ -1,5 +1,7 @@
 #include "mpi/backlog.h"
 
+#include "core/mem.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -122,6 +124,26 @@ static void units_outside_the_grid_are_refused(void **state)
     assert_empty(f);
 }
 
+static void what_there_is_no_memory_for_is_not_lost(void **state)
+{
+    struct fixture *f = *state;
+    for (long n = 0; n < 4; n++) {
+        struct es_wire_bundle head = {.next_checkpoint = ES_GRID_NONE, .n_layers = 1};
+        struct es_wire_layer layer = {.attempt = 1};
+        struct es_buf buf = {0};
+        struct es_message message;
+        es_assign_begin(&buf);
+        es_assign_add(&buf, &head, &layer);
+        assert_int_equal(es_message_take(&buf, &message), 0);
+        es_mem_fail_after(n);
+        int rc = es_backlog_append(&f->backlog, f->grid, &message);
+        es_mem_fail_after(-1);
+        es_message_clear(&message);
+        assert_int_equal(rc, ES_ERR_NOMEM);
+        assert_int_equal(f->backlog.n_waiting, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +151,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_bundle_names_its_layers, setup, teardown),
         cmocka_unit_test_setup_teardown(only_what_waits_can_be_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(units_outside_the_grid_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_there_is_no_memory_for_is_not_lost, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,17 +42,46 @@ static void touch(const char *name)
     assert_int_equal(fclose(file), 0);
 }
 
+#define JOB                                                                                        \
+    "{\"run\":{\"id\":\"x\"},\"evaluator\":{\"mode\":\"null\"},"                                         \
+    "\"grid\":{\"checkpoints\":[\"a\"],\"layers\":[1],\"tasks\":[\"t\"]}}"
+
 static void the_job_comes_back(void **state)
 {
     (void)state;
-    char *text = NULL;
-    size_t n = 0;
-    assert_int_equal(es_folder_read_job(run_dir, &text, &n, NULL), ES_ERR_NOENT);
-    assert_int_equal(es_folder_write_job(run_dir, "{\"a\":1}", 7, NULL), 0);
-    assert_int_equal(es_folder_read_job(run_dir, &text, &n, NULL), 0);
-    assert_int_equal(n, 7);
-    assert_memory_equal(text, "{\"a\":1}", 7);
-    free(text);
+    struct es_job *job = NULL;
+    assert_int_equal(es_folder_load_job(run_dir, NULL, &job, NULL), ES_ERR_NOENT);
+    assert_int_equal(es_folder_write_job(run_dir, JOB, strlen(JOB), NULL), 0);
+    assert_int_equal(es_folder_load_job(run_dir, NULL, &job, NULL), 0);
+    assert_string_equal(job->run.id, "x");
+    es_job_free(job);
+}
+
+static void assert_job_is_refused(int code, const char *why)
+{
+    struct es_job *job = NULL;
+    struct es_err err = {0};
+    assert_int_equal(es_folder_load_job(run_dir, NULL, &job, &err), code);
+    assert_string_equal(err.subject, path_of(".evalsweep/job.json"));
+    assert_string_equal(err.why, why);
+    assert_null(job);
+}
+
+static void a_damaged_job_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *why;
+    } rows[] = {{"", "it is empty"},
+                {"{\"run\":{", "line 1, column 8: not valid JSON"},
+                {"{}", "line 1: $: there is no run id: set run.id or the environment's RUN_ID"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(es_folder_write_job(run_dir, rows[i].text, strlen(rows[i].text), NULL), 0);
+        assert_job_is_refused(i < 2 ? ES_ERR_PARSE : ES_ERR_USAGE, rows[i].why);
+    }
+    assert_int_equal(unlink(path_of(".evalsweep/job.json")), 0);
+    assert_int_equal(mkfifo(path_of(".evalsweep/job.json"), 0600), 0);
+    assert_job_is_refused(ES_ERR_IO, "it is no regular file");
 }
 
 static int64_t epoch(void)
@@ -99,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_job_comes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_job_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(an_epoch_is_kept_within_a_slurm_job, setup, teardown),
         cmocka_unit_test_setup_teardown(only_temporary_files_are_swept, setup, teardown),
     };

@@ -475,6 +475,8 @@ static void test_errors(void **state)
         {"{'run': {'root': '', 'id': 'a'}}", "line 1: $.run.root: \"\" is empty"},
         {"{'run': {'id': 'a', 'resume': 1}}",
          "line 1: $.run.resume: expected true or false, found 1"},
+        {"{'run': {'id': 'a', 'root': 'r\\n'}}",
+         "line 1: $.run.root: \"r\\n\" holds a control character"},
         {"{" RUN ", 'layout': '{layer}/{task}'}",
          "line 1: $.layout: \"{layer}/{task}\" has no {checkpoint}"},
         /* the axes */
@@ -621,6 +623,31 @@ static void test_errors(void **state)
     (void)state;
     for (size_t i = 0; i < N_ROWS(rows); i++)
         must_fail_with(rows[i].text, NULL, "jobs/demo.json", rows[i].why);
+}
+
+/* A name within the limit, and no room left for what the layout puts around it. */
+static void test_long_folder_names(void **state)
+{
+    (void)state;
+    char name[241];
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    for (int n_more = 0; n_more < 2; n_more++) {
+        struct es_buf text = {0};
+        struct es_job *job = NULL;
+        struct es_err err = {0};
+        es_buf_printf(&text,
+                      "{\"run\":{\"id\":\"a\"},\"evaluator\":{\"mode\":\"null\"},"
+                      "\"layout\":\"out/{layer}/a_%s_{task}.of/{checkpoint}\",\"grid\":{"
+                      "\"checkpoints\":[\"c\"],\"layers\":[1],\"tasks\":[\"A\",\"%s\"]}}",
+                      n_more ? "0123456789" : "012345678", name);
+        int rc = es_job_parse(text.data, text.len, "demo.json", NULL, &job, &err);
+        assert_int_equal(rc, n_more ? ES_ERR_USAGE : 0);
+        if (n_more)
+            assert_non_null(strstr(err.why, "a folder name of 256 bytes, and 255 are the most"));
+        es_job_free(job);
+        es_buf_clear(&text);
+    }
 }
 
 static void test_too_many_units(void **state)
@@ -1069,6 +1096,7 @@ int main(void)
         cmocka_unit_test(test_faults_in_files),
         cmocka_unit_test(test_exclusions),
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_long_folder_names),
         cmocka_unit_test(test_too_many_units),
         cmocka_unit_test(test_long_names_in_errors),
         cmocka_unit_test(test_hostile_files),

@@ -219,6 +219,39 @@ static void test_deep_nesting(void **state)
     es_result_clear(&result);
 }
 
+/* A name of megabytes above many scores must not stand there once for each of them. */
+static void test_long_names(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {
+        "{\"mteb_version\":\"1\",\"test\":{\"main_score\":1,\"%s\":{\"a\":1,\"b\":2}}}",
+        "{\"mteb_version\":\"1\",\"%s\":{\"main_score\":1}}",
+        "{\"scores\":{\"test\":[{\"hf_subset\":\"%s\",\"main_score\":1}]}}",
+        "{\"main_score\":1,\"metrics\":[{\"split\":\"%s\",\"metric\":\"m\",\"value\":1}]}",
+        "{\"main_score\":1,\"metrics\":[{\"metric\":\"%s\",\"value\":1}]}",
+    };
+    static char name[5000];
+    struct es_result result;
+    struct es_buf text = {0};
+    es_result_init(&result);
+    for (size_t i = 0; i < LEN(forms); i++) {
+        size_t n_metrics[2];
+        for (int is_long = 0; is_long < 2; is_long++) {
+            memset(name, 'n', sizeof name - 1);
+            name[is_long ? sizeof name - 1 : 900] = '\0';
+            es_buf_reset(&text);
+            es_buf_printf(&text, forms[i], name);
+            assert_true(es_result_parse(text.data, text.len, "STS12", &result, NULL));
+            n_metrics[is_long] = result.n_metrics;
+            assert_true(result.text_len < 2500);
+            check_number("main_score", result.main_score, 1);
+        }
+        assert_true(n_metrics[1] < n_metrics[0]);
+    }
+    es_buf_clear(&text);
+    es_result_clear(&result);
+}
+
 static void test_circumstances(void **state)
 {
     (void)state;
@@ -565,6 +598,7 @@ int main(void)
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_deep_nesting),
+        cmocka_unit_test(test_long_names),
         cmocka_unit_test(test_circumstances),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_quick_is_taken),

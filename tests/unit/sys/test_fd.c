@@ -273,6 +273,10 @@ static void test_file_read_refuses(void **state)
         assert_int_equal(id.inode, 99);
         assert_string_equal(f->buf.data, "held");
     }
+    struct es_err err = {0};
+    assert_int_equal(es_file_read_error(&err, EINVAL, "reading it", "fifo"), ES_ERR_IO);
+    assert_string_equal(err.why, "it is no regular file");
+    assert_int_equal(es_file_read_error(&err, ENOENT, "reading it", "missing"), ES_ERR_NOENT);
 }
 
 static void test_file_read_follows_links_and_growing_files(void **state)
