@@ -30,7 +30,7 @@ struct es_scan_summary {
 /* Brings the table up to date: done (with scores), failed, or pending. Units excluded stay so.
  * Scores that the table holds for units without a valid marker are dropped: markers are the truth.
  * A run folder that is not there is an empty one. ES_ERR_IO when a folder cannot be looked into,
- * since nobody can tell what is done there; the table may then be brought up to date in part. */
+ * or the one above all units is a link to nothing or no folder, since nobody can tell what is done; the table may then be brought up to date in part. */
 int es_scan(const char *run_dir, const struct es_layout *layout,
             const struct es_scan_options *options, struct es_units *units,
             struct es_scan_summary *ret_summary, struct es_err *err);

@@ -243,7 +243,8 @@ static void push_rest(struct worker *worker, const struct es_scan_folder *folder
         push(worker, rest);
 }
 
-/* A descriptor of the folder, -1 if it is not there, -2 after a failure. */
+/* A descriptor of the folder, -1 if it is not there, -2 after a failure. That the one above all others
+ * is cut off must not look like a run without results. */
 static int open_folder(struct worker *worker, const struct es_scan_folder *folder)
 {
     struct es_buf *path = &worker->folder_path;
@@ -255,11 +256,14 @@ static int open_folder(struct worker *worker, const struct es_scan_folder *folde
     }
     worker->look.n_calls++;
     int fd = openat(worker->shared->run_fd, path->data, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 || errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG)
+    bool is_top = folder->n_steps == 1;
+    if (fd >= 0 || errno == ENAMETOOLONG || (errno == ENOTDIR && !is_top) ||
+        (errno == ENOENT && !(is_top && es_scan_is_cut_off(worker->shared->run_fd, path->data))))
         return fd;
     struct es_err err = {0};
-    int sys_errno = errno;
-    stop(worker, es_err_sys(&err, sys_errno, DOING, path->data), &err);
+    int rc = errno == ENOENT ? es_err_set(&err, ES_ERR_IO, DOING, path->data, "a link to nothing")
+                             : es_err_sys(&err, errno, DOING, path->data);
+    stop(worker, rc, &err);
     return -2;
 }
 

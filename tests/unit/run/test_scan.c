@@ -192,6 +192,29 @@ static void test_no_run_dir(void **state)
     assert_string_equal(err.subject, missing);
 }
 
+/* outputs/ on another file system, as a link of the user's: followed while it leads somewhere. One that
+ * leads nowhere, or what is no folder, must not look like a run without results. */
+static void test_linked_outputs(void **state)
+{
+    struct fixture *f = *state;
+    struct es_err err = {0};
+    mark(f, 5);
+    assert_int_equal(renameat(f->tree.fd, "outputs", f->tree.fd, "scratch"), 0);
+    assert_int_equal(symlinkat("scratch", f->tree.fd, "outputs"), 0);
+    scan(f);
+    check_done(f, 5);
+    assert_int_equal(renameat(f->tree.fd, "scratch", f->tree.fd, "elsewhere"), 0);
+    assert_int_equal(es_scan(f->tree.path, f->layout, &f->options, f->units, &f->summary, &err),
+                     ES_ERR_IO);
+    assert_string_equal(err.subject, "outputs");
+    assert_string_equal(err.why, "a link to nothing");
+    assert_int_equal(unlinkat(f->tree.fd, "outputs", 0), 0);
+    tree_write(&f->tree, "outputs", "a file");
+    assert_int_equal(es_scan(f->tree.path, f->layout, &f->options, f->units, &f->summary, &err),
+                     ES_ERR_IO);
+    assert_string_equal(err.why, "Not a directory");
+}
+
 /* The table is brought up to date: new and changed markers are read, gone ones forgotten. */
 static void test_again(void **state)
 {
@@ -487,6 +510,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_layouts),     TEST(test_calls),        TEST(test_no_run_dir),
+        TEST(test_layouts),     TEST(test_calls),        TEST(test_linked_outputs),
         TEST(test_again),       TEST(test_identity),     TEST(test_link),
         TEST(test_bad_markers), TEST(test_excluded),     TEST(test_failed),
         TEST(test_age),         TEST(test_large_folder), TEST(test_no_descriptors),
