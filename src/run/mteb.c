@@ -50,8 +50,6 @@ static void read_metrics(struct reading *reading, const cJSON *scores, int nesti
         es_buf_puts(&reading->metric, item->string);
         if (reading->metric.failed)
             reading->result->failed = true;
-        else if (reading->metric.len > ES_SCORE_NAME_LIMIT)
-            ; /* no score, and nothing below it is */
         else if (cJSON_IsNumber(item) || cJSON_IsNull(item))
             es_result_add_clean(reading->result, reading->split, reading->subset,
                                 reading->metric.data, es_result_number(item));

@@ -592,6 +592,34 @@ static void test_reply_refused(void **state)
     es_result_clear(&result);
 }
 
+/* A reply that nests 100,000 deep, and one under a name of megabytes. */
+static void test_reply_hostile(void **state)
+{
+    (void)state;
+    static const char *const starts[] = {
+        "{\"status\":\"ok\",\"x\":", "{\"status\":\"ok\",\"metrics\":[{\"value\":1,\"metric\":\""};
+    static const char *const ends[] = {"]}", "\"}]}"};
+    static const char *const faults[] = {"not valid JSON", "of at most 1000 bytes"};
+    for (int i = 0; i < 2; i++) {
+        struct es_buf line = {0};
+        struct es_reply reply = {.unit = 77};
+        struct es_result result;
+        struct es_err err = {0};
+        es_result_init(&result);
+        es_buf_puts(&line, starts[i]);
+        for (int n = 0; n < 100000; n++)
+            es_buf_putc(&line, '[');
+        for (int n = 1; n < 100000 && i == 0; n++)
+            es_buf_putc(&line, ']');
+        es_buf_puts(&line, ends[i]);
+        assert_int_equal(es_reply_parse(line.data, line.len, &reply, &result, &err),
+                         ES_ERR_PROTOCOL);
+        assert_non_null(strstr(err.why, faults[i]));
+        es_result_clear(&result);
+        es_buf_clear(&line);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -607,6 +635,7 @@ int main(void)
         cmocka_unit_test(test_reply_ok),
         cmocka_unit_test(test_reply_error),
         cmocka_unit_test(test_reply_refused),
+        cmocka_unit_test(test_reply_hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
