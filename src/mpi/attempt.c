@@ -114,11 +114,14 @@ static void fail_with(struct es_attempt *attempt, const struct es_err *err)
 static int open_folder(struct es_attempt *attempt, struct es_err *err)
 {
     const char *dir = attempt->dir.data;
-    if (es_mkdir_all_at(attempt->run_dir_fd, dir) < 0)
+    int is_new = es_mkdir_all_at(attempt->run_dir_fd, dir);
+    if (is_new < 0)
         return es_err_sys(err, errno, "making the output folder", dir);
     attempt->dir_fd = openat(attempt->run_dir_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (attempt->dir_fd < 0)
         return es_err_sys(err, errno, "opening the output folder", dir);
+    if (!is_new)
+        es_atomic_sweep(attempt->dir_fd, "."); /* of a writer that was killed */
     if (attempt->job->evaluator.mode == ES_EVALUATOR_ONE_SHOT)
         (void)unlinkat(attempt->dir_fd, ES_RESULT_NAME, 0); /* of an earlier try: not this one's */
     return 0;

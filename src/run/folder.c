@@ -6,7 +6,6 @@
 #include "sys/fd.h"
 #include "sys/json.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -33,22 +32,12 @@ int es_folder_make(const char *run_dir, struct es_err *err)
     return rc;
 }
 
-static void sweep(const char *path)
-{
-    DIR *dir = opendir(path);
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (es_atomic_is_temp(entry->d_name))
-            (void)unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir)
-        (void)closedir(dir);
-}
-
 void es_folder_sweep(const char *run_dir)
 {
     char path[PATH_MAX];
-    sweep(run_dir);
+    es_atomic_sweep(AT_FDCWD, run_dir);
     if (own_path(run_dir, "", path, NULL) == 0)
-        sweep(path);
+        es_atomic_sweep(AT_FDCWD, path);
 }
 
 int es_folder_load_job(const char *run_dir, const struct es_job_overrides *overrides,

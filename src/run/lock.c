@@ -334,7 +334,7 @@ int es_lock_beat(struct es_lock *lock, struct es_err *err)
 {
     char text[64];
     int n = snprintf(text, sizeof text, COUNTER_FORMAT, ++lock->counter);
-    if (n != COUNTER_WIDTH || pwrite(lock->fd, text, COUNTER_WIDTH, 0) != COUNTER_WIDTH ||
+    if (n != COUNTER_WIDTH || es_fd_pwrite_all(lock->fd, text, COUNTER_WIDTH, 0) < 0 ||
         fsync(lock->fd) < 0)
         return es_err_sys(err, errno, "keeping the lock", lock->path);
     if (!is_still_ours(lock))

@@ -1,6 +1,7 @@
 #include "store/vfd.h"
 
 #include "core/mem.h"
+#include "sys/fd.h"
 
 #if H5_VERSION_GE(1, 13, 0)
 #include <H5FDdevelop.h>
@@ -122,21 +123,10 @@ static herr_t driver_write(H5FD_t *file, H5FD_mem_t type, hid_t transfer_list, h
     (void)type;
     (void)transfer_list;
     struct es_vfd *vfd = of(file)->vfd;
-    const char *from = buffer;
     if (address + n > of(file)->end_written)
         of(file)->end_written = address + n;
-    while (n && vfd->sys_errno == 0) {
-        ssize_t done = pwrite(vfd->fd, from, n, (off_t)address);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0) {
-            keep_errno(vfd, errno);
-            break;
-        }
-        from += done;
-        address += (haddr_t)done;
-        n -= (size_t)done;
-    }
+    if (vfd->sys_errno == 0 && es_fd_pwrite_all(vfd->fd, buffer, n, (int64_t)address) < 0)
+        keep_errno(vfd, errno);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "sys/clock.h"
 #include "sys/fd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -36,6 +37,19 @@ bool es_atomic_is_temp(const char *name)
     size_t prefix_len = strlen(TEMP_PREFIX);
     return strncmp(name, TEMP_PREFIX, prefix_len) == 0 && strlen(name) == prefix_len + 8 &&
            strspn(name + prefix_len, "0123456789abcdef") == 8;
+}
+
+void es_atomic_sweep(int dir_fd, const char *path)
+{
+    int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir)
+        es_fd_close(&fd);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (es_atomic_is_temp(entry->d_name))
+            (void)unlinkat(fd, entry->d_name, 0);
+    if (dir)
+        (void)closedir(dir);
 }
 
 static int open_temp(int dir_fd, const char *path, char *ret_temp, size_t size_bytes)

@@ -27,4 +27,8 @@ int es_atomic_temp_path(const char *path, char *ret_path, size_t path_size_bytes
 /* Whether a file's name (without its folder) is such a temporary name. */
 bool es_atomic_is_temp(const char *name);
 
+/* Removes the files with such names from a folder, as far as it can: only for who knows that their
+ * writers are gone. */
+void es_atomic_sweep(int dir_fd, const char *path);
+
 #endif

@@ -32,6 +32,22 @@ int es_fd_write_all(int fd, const void *bytes, size_t n)
     return 0;
 }
 
+int es_fd_pwrite_all(int fd, const void *bytes, size_t n, int64_t offset)
+{
+    const char *p = bytes;
+    while (n) {
+        ssize_t done = pwrite(fd, p, n, (off_t)offset);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return -1;
+        p += done;
+        offset += done;
+        n -= (size_t)done;
+    }
+    return 0;
+}
+
 /* Reads up to the end, into room for hint bytes at first: a file whose size is known takes one read
  * that gets everything and, in the byte of room left, one that gets the end. */
 static int read_to_end(int fd, size_t hint, size_t limit_bytes, struct es_buf *buf)
@@ -105,31 +121,29 @@ int es_file_read_error(struct es_err *err, int sys_errno, const char *doing, con
     return es_err_sys(err, sys_errno, doing, path);
 }
 
-static bool made(int dir_fd, const char *path)
+/* As es_mkdir_all_at, but not the folders above it. */
+static int make_folder(int dir_fd, const char *path)
 {
     if (mkdirat(dir_fd, path, 0777) == 0)
-        return true;
-    if (errno != EEXIST)
-        return false;
+        return 1;
     struct stat st;
-    if (fstatat(dir_fd, path, &st, 0) < 0)
-        return false;
+    if (errno != EEXIST || fstatat(dir_fd, path, &st, 0) < 0)
+        return -1;
     errno = ENOTDIR;
-    return S_ISDIR(st.st_mode);
+    return S_ISDIR(st.st_mode) ? 0 : -1;
 }
 
 /* From the bottom: mostly all but the last one or two are there. */
 static int make_all(int dir_fd, char *path)
 {
-    if (made(dir_fd, path))
-        return 0;
+    int rc = make_folder(dir_fd, path);
     char *slash = strrchr(path, '/');
-    if (errno != ENOENT || !slash || slash == path)
-        return -1;
+    if (rc >= 0 || errno != ENOENT || !slash || slash == path)
+        return rc;
     *slash = '\0';
-    int rc = make_all(dir_fd, path);
+    rc = make_all(dir_fd, path);
     *slash = '/';
-    return rc == 0 && made(dir_fd, path) ? 0 : -1;
+    return rc < 0 ? rc : make_folder(dir_fd, path);
 }
 
 int es_mkdir_all_at(int dir_fd, const char *path)

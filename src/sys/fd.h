@@ -12,13 +12,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 /* Closes *fd unless it is -1, and makes it -1. errno is kept. */
 void es_fd_close(int *fd);
 
-/* Writes all of it. */
+/* Writes all of it: at the descriptor's offset, or at one of its own. */
 int es_fd_write_all(int fd, const void *bytes, size_t n);
+int es_fd_pwrite_all(int fd, const void *bytes, size_t n, int64_t offset);
 
 /* Appends everything up to the end of fd to buf; EFBIG beyond limit_bytes, ENOMEM. On failure buf
  * holds what it held. */
@@ -35,9 +37,9 @@ int es_file_read_error(struct es_err *err, int sys_errno, const char *doing, con
 /* Which content a stat describes. */
 struct es_file_id es_file_id(const struct stat *st);
 
-/* Makes path (relative to dir_fd) with the folders above it; there already is fine, ENOTDIR if what
- * is there is no folder. Tries the leaf first, so that a folder whose parent is there costs one
- * call. */
+/* Makes path (relative to dir_fd) with the folders above it: 1 if it was made, 0 if it was there
+ * already, ENOTDIR if what is there is no folder. Tries the leaf first, so that a folder whose parent
+ * is there costs one call. */
 int es_mkdir_all_at(int dir_fd, const char *path);
 
 /* A pipe with both ends close-on-exec; the ends named may be made non-blocking. */

@@ -277,7 +277,7 @@ static void a_marker_that_appeared_since_the_scan_is_found(void **state)
     struct es_buf dir = {0};
     es_layout_unit_dir(f->layout, f->job->grid, (struct es_unit){4, 3, 2}, &dir);
     (void)snprintf(path, sizeof path, "%s/%s", f->run_dir, dir.data);
-    assert_int_equal(es_mkdir_all_at(AT_FDCWD, path), 0);
+    assert_true(es_mkdir_all_at(AT_FDCWD, path) >= 0);
     (void)snprintf(path, sizeof path, "%s/%s/done.json", f->run_dir, dir.data);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     assert_int_equal(es_fd_write_all(fd, "{\"main_score\":0.25}", 19), 0);

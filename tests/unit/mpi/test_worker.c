@@ -353,6 +353,28 @@ static void a_marker_outweighs_the_evaluators_end(void **state)
     quit(f);
 }
 
+static void touch(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    assert_true(fd >= 0);
+    es_fd_close(&fd);
+}
+
+static void what_a_killed_writer_left_goes(void **state)
+{
+    struct fixture *f = *state;
+    struct es_unit unit = {0, 0, 0};
+    start(f, fake("", ""));
+    assert_true(es_mkdir_all_at(AT_FDCWD, unit_path(f, unit, ".")) >= 0);
+    touch(unit_path(f, unit, ".es-0123abcd"));
+    touch(unit_path(f, unit, ".es-notes"));
+    assign(f, 0, 0, 1);
+    assert_next(f, id_of(f, 0, 0, 0), ES_RESULT_DONE);
+    assert_false(exists(f, unit, ".es-0123abcd"));
+    assert_true(exists(f, unit, ".es-notes"));
+    quit(f);
+}
+
 static void what_makes_no_sense_ends_the_worker(void **state)
 {
     struct fixture *f = *state;
@@ -380,6 +402,7 @@ int main(void)
         TEST_OF(a_score_of_nan_is_done),
         TEST_OF(an_evaluators_own_marker_is_kept),
         TEST_OF(a_marker_outweighs_the_evaluators_end),
+        TEST_OF(what_a_killed_writer_left_goes),
         TEST_OF(what_makes_no_sense_ends_the_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
