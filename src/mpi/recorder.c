@@ -38,6 +38,8 @@ struct es_recorder {
     struct es_err fault;
     /* The thread's own. */
     struct es_result result;
+    char *unwritten_status; /* the newest one, until it is written */
+    size_t unwritten_n;
     bool is_dirty; /* the store is behind the table */
     bool is_locked_out;
     double snapshot_due_s;
@@ -50,6 +52,15 @@ static void note_fault(struct es_recorder *recorder, const struct es_err *err)
         recorder->has_fault = true;
         recorder->fault = *err;
     }
+    pthread_mutex_unlock(&recorder->mutex);
+}
+
+/* At the end, what could not be written before counts only if it cannot be written now either. */
+static void forget_fault(struct es_recorder *recorder)
+{
+    pthread_mutex_lock(&recorder->mutex);
+    if (recorder->fault.code != ES_ERR_BUSY && recorder->fault.code != ES_ERR_NOMEM)
+        recorder->has_fault = false;
     pthread_mutex_unlock(&recorder->mutex);
 }
 
@@ -114,13 +125,22 @@ static void write_snapshot(struct es_recorder *recorder)
         ended_s + (interval_s > SNAPSHOT_INTERVAL_S ? interval_s : SNAPSHOT_INTERVAL_S);
 }
 
-static void write_status(struct es_recorder *recorder, char *text, size_t n)
+static void forget_status(struct es_recorder *recorder)
+{
+    free(recorder->unwritten_status);
+    recorder->unwritten_status = NULL;
+}
+
+static void write_status(struct es_recorder *recorder)
 {
     struct es_err err = {0};
-    if (text && !recorder->is_locked_out &&
-        es_status_write(recorder->config.run_dir, text, n, &err) < 0)
+    if (!recorder->unwritten_status || recorder->is_locked_out)
+        return;
+    if (es_status_write(recorder->config.run_dir, recorder->unwritten_status,
+                        recorder->unwritten_n, &err) == 0)
+        forget_status(recorder);
+    else
         note_fault(recorder, &err);
-    free(text);
 }
 
 /* Looks whether the run's lock is kept. */
@@ -159,17 +179,22 @@ static void *recorder_main(void *arg)
         pthread_mutex_lock(&recorder->mutex);
         wait_for_work(recorder);
         struct item *items = recorder->first;
-        char *status_text = recorder->status_text;
-        size_t status_n = recorder->status_n;
+        if (recorder->status_text) {
+            forget_status(recorder);
+            recorder->unwritten_status = recorder->status_text;
+            recorder->unwritten_n = recorder->status_n;
+        }
         recorder->first = NULL;
         recorder->last = &recorder->first;
         recorder->status_text = NULL;
         is_ending = recorder->is_ending;
         pthread_mutex_unlock(&recorder->mutex);
         mind_lock(recorder);
+        if (is_ending)
+            forget_fault(recorder);
         if (items || is_ending) /* at the end, lines that could not be written before once more */
             apply(recorder, items);
-        write_status(recorder, status_text, status_n);
+        write_status(recorder);
         if (recorder->is_dirty && !recorder->is_locked_out &&
             (is_ending || es_clock_mono_s() >= recorder->snapshot_due_s))
             write_snapshot(recorder);
@@ -180,6 +205,7 @@ static void *recorder_main(void *arg)
 static void recorder_free(struct es_recorder *recorder)
 {
     es_progress_close(recorder->progress);
+    forget_status(recorder);
     es_result_clear(&recorder->result);
     pthread_mutex_destroy(&recorder->mutex);
     pthread_cond_destroy(&recorder->wake);

@@ -135,7 +135,33 @@ static void a_failure_to_write_is_told_once(void **state)
     assert_true(told);
     assert_non_null(strstr(err.subject, "status.json"));
     assert_false(es_recorder_fault(recorder, &err));
-    assert_int_equal(es_recorder_finish(recorder, NULL), 0); /* the store was written all the same */
+    assert_int_equal(rmdir(path_of("status.json")), 0);
+    assert_int_equal(es_recorder_finish(recorder, NULL), 0);
+    assert_int_equal(access(path_of("status.json"), R_OK), 0); /* written after all */
+}
+
+static void what_was_mended_before_the_end_is_no_fault(void **state)
+{
+    (void)state;
+    struct es_recorder *recorder = start(NULL);
+    assert_int_equal(mkdir(path_of("progress.csv"), 0777), 0);
+    add(recorder, 0, ES_RESULT_DONE, 1, true, 0.5);
+    for (int i = 0; i < 4000 && access(path_of(ES_STORE_NAME), F_OK) < 0; i++)
+        (void)poll(NULL, 0, 5);
+    assert_int_equal(rmdir(path_of("progress.csv")), 0);
+    assert_int_equal(es_recorder_finish(recorder, NULL), 0);
+    assert_int_equal(access(path_of("progress.csv"), R_OK), 0);
+}
+
+static void what_is_not_mended_by_the_end_is_told(void **state)
+{
+    (void)state;
+    struct es_err err = {0};
+    struct es_recorder *recorder = start(NULL);
+    assert_int_equal(mkdir(path_of("progress.csv"), 0777), 0);
+    add(recorder, 0, ES_RESULT_DONE, 1, true, 0.5);
+    assert_int_equal(es_recorder_finish(recorder, &err), ES_ERR_IO);
+    assert_non_null(strstr(err.subject, "progress.csv"));
 }
 
 static void wait_until_lost(struct es_keeper *keeper)
@@ -197,6 +223,8 @@ int main(void)
         TEST_OF(results_reach_table_csv_and_store),
         TEST_OF(what_the_scan_found_is_stored_at_once),
         TEST_OF(a_failure_to_write_is_told_once),
+        TEST_OF(what_was_mended_before_the_end_is_no_fault),
+        TEST_OF(what_is_not_mended_by_the_end_is_told),
         TEST_OF(a_driver_that_was_taken_over_writes_nothing_more),
         TEST_OF(a_lock_found_lost_at_the_end_is_told),
     };
