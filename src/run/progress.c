@@ -210,8 +210,9 @@ void es_progress_add(struct es_progress *progress, const struct es_grid *grid, u
     }
 }
 
-/* What must come before the lines: the header in a fresh file, a newline after a torn line. */
-static int add_front(const struct es_progress *progress, int fd, struct es_buf *text)
+/* What must come before the lines: the header in a fresh file, a newline after a torn line. Where the
+ * file ends now in ret_end. */
+static int add_front(const struct es_progress *progress, int fd, struct es_buf *text, off_t *ret_end)
 {
     struct stat st;
     char last;
@@ -221,6 +222,7 @@ static int add_front(const struct es_progress *progress, int fd, struct es_buf *
         errno = EINVAL;
         return -1;
     }
+    *ret_end = st.st_size;
     if (st.st_size == 0) {
         es_buf_append(text, progress->header.data, progress->header.len);
         return 0;
@@ -239,11 +241,37 @@ static size_t whole_lines(const struct es_buf *lines, size_t n)
     return n;
 }
 
-/* Writes front and lines in one write, and forgets the lines that went out whole. */
+/* Writes as much as can be, in one write unless the disk is full: how much. Less than n: errno. */
+static size_t write_most(int fd, const char *bytes, size_t n)
+{
+    size_t n_out = 0;
+    while (n_out < n) {
+        ssize_t done = write(fd, bytes + n_out, n - n_out);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            break;
+        n_out += (size_t)done;
+    }
+    return n_out;
+}
+
+/* Cuts the file down to n bytes, if the torn_bytes after them are its last ones. errno is kept. */
+static void cut_torn(int fd, off_t n, size_t torn_bytes)
+{
+    struct stat st;
+    int saved = errno;
+    if (torn_bytes && fstat(fd, &st) == 0 && st.st_size == n + (off_t)torn_bytes)
+        (void)!ftruncate(fd, n);
+    errno = saved;
+}
+
+/* Writes front and lines, and forgets the lines that went out whole. */
 static int append(struct es_progress *progress, int fd)
 {
     struct es_buf text = {0};
-    if (add_front(progress, fd, &text) < 0) {
+    off_t end = 0;
+    if (add_front(progress, fd, &text, &end) < 0) {
         es_buf_clear(&text);
         return -1;
     }
@@ -254,15 +282,15 @@ static int append(struct es_progress *progress, int fd)
         errno = ENOMEM;
         return -1;
     }
-    ssize_t n;
-    do
-        n = write(fd, text.data, text.len);
-    while (n < 0 && errno == EINTR);
-    bool complete = n == (ssize_t)text.len;
-    if (n > (ssize_t)front_len)
-        es_buf_consume(&progress->lines, whole_lines(&progress->lines, (size_t)n - front_len));
-    if (n >= 0 && !complete)
-        errno = ENOSPC; /* a regular file takes a part of a write for no other reason */
+    size_t n_out = write_most(fd, text.data, text.len), n_whole = 0;
+    bool complete = n_out == text.len;
+    if (n_out > front_len) {
+        size_t n_lines = whole_lines(&progress->lines, n_out - front_len);
+        es_buf_consume(&progress->lines, n_lines);
+        n_whole = n_lines ? front_len + n_lines : 0;
+    }
+    if (!complete)
+        cut_torn(fd, end + (off_t)n_whole, n_out - n_whole);
     es_buf_clear(&text);
     return complete ? 0 : -1;
 }
