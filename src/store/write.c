@@ -75,8 +75,11 @@ static void keep_previous(int run_fd)
 static int publish(int run_fd, const char *temp, const struct es_store_write *request,
                    const char *path, struct es_err *err)
 {
-    if (es_mkdir_all_at(run_fd, state_folder) < 0)
-        return es_err_sys(err, errno, doing, state_folder);
+    if (es_mkdir_all_at(run_fd, state_folder) < 0) {
+        char folder[PATH_MAX];
+        int saved = errno, rc = join_path(folder, sizeof folder, request->run_dir, state_folder, err);
+        return rc < 0 ? rc : es_err_sys(err, saved, doing, folder);
+    }
     keep_previous(run_fd);
     if (rename(temp, path) < 0 || (request->fsync && fsync(run_fd) < 0))
         return es_err_sys(err, errno, doing, path);
