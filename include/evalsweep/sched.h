@@ -81,6 +81,11 @@ int es_sched_join(struct es_sched *sched, uint32_t worker, double speed, double 
 /* A worker is gone: what it held is pending again, and its try is not counted. */
 void es_sched_leave(struct es_sched *sched, uint32_t worker, double now_s);
 
+/* A worker is not heard: it keeps what it holds, gets nothing new, and nobody waits for what it was
+ * asked to give back. Its events may still be told. Then it is heard again. */
+void es_sched_suspend(struct es_sched *sched, uint32_t worker, double now_s);
+void es_sched_resume(struct es_sched *sched, uint32_t worker, double now_s);
+
 /* A held unit ended well. */
 void es_sched_done(struct es_sched *sched, uint32_t worker, uint32_t unit_id,
                    const struct es_times *times, double now_s);
@@ -108,7 +113,7 @@ bool es_sched_finished(const struct es_sched *sched);
 uint32_t es_sched_n_pending(const struct es_sched *sched); /* held ones not counted */
 uint32_t es_sched_n_held(const struct es_sched *sched);
 uint32_t es_sched_n_held_by(const struct es_sched *sched, uint32_t worker);
-uint32_t es_sched_n_workers(const struct es_sched *sched);
+uint32_t es_sched_n_workers(const struct es_sched *sched); /* suspended ones not counted */
 
 /* Whether this worker holds the unit: only then may its events be told. (A late result of a worker
  * that was given up is for nobody.) */

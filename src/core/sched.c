@@ -129,6 +129,19 @@ int es_sched_add(struct es_sched *sched, uint32_t unit_id, struct es_err *err)
     return 0;
 }
 
+static void count_in(struct es_sched *sched, uint32_t worker)
+{
+    sched->n_workers++;
+    sched->total_speed += sched->workers[worker].speed;
+}
+
+static void count_out(struct es_sched *sched, uint32_t worker)
+{
+    sched->n_workers--;
+    sched->total_speed =
+        sched->n_workers == 0 ? 0 : sched->total_speed - sched->workers[worker].speed;
+}
+
 int es_sched_join(struct es_sched *sched, uint32_t worker, double speed, double now_s,
                   struct es_err *err)
 {
@@ -152,8 +165,7 @@ int es_sched_join(struct es_sched *sched, uint32_t worker, double speed, double 
         .thief = ES_NONE,
         .victim = ES_NONE,
     };
-    sched->n_workers++;
-    sched->total_speed += speed;
+    count_in(sched, worker);
     es_queue_changed(sched, worker, now_s);
     return 0;
 }
@@ -164,19 +176,45 @@ bool es_sched_is_held_by(const struct es_sched *sched, uint32_t worker, uint32_t
            sched->units[unit_id].state == ES_UNIT_HELD && sched->units[unit_id].worker == worker;
 }
 
-/* The answer to one recalled unit is in. After the last one, whoever wanted them is looked after.
- */
-static void answered(struct es_sched *sched, uint32_t worker, double now_s)
+/* Whoever wanted what this worker was asked to give back waits no longer, and is looked after. */
+static void release_thief(struct es_sched *sched, uint32_t worker, double now_s)
 {
-    struct es_sched_worker *own = &sched->workers[worker];
-    if (own->n_recalled == 0 || --own->n_recalled > 0)
-        return;
-    uint32_t thief = own->thief;
-    own->thief = ES_NONE;
+    uint32_t thief = sched->workers[worker].thief;
+    sched->workers[worker].thief = ES_NONE;
     if (thief == ES_NONE)
         return;
     sched->workers[thief].victim = ES_NONE;
     es_queue_wake_at(sched, thief, now_s);
+}
+
+/* The answer to one recalled unit is in; after the last one, nobody waits any longer. */
+static void answered(struct es_sched *sched, uint32_t worker, double now_s)
+{
+    struct es_sched_worker *own = &sched->workers[worker];
+    if (own->n_recalled > 0 && --own->n_recalled == 0)
+        release_thief(sched, worker, now_s);
+}
+
+/* What a worker awaits from another, or was promised, goes to whoever wants it. */
+static void renounce(struct es_sched *sched, uint32_t worker, double now_s)
+{
+    struct es_sched_worker *own = &sched->workers[worker];
+    if (own->victim != ES_NONE)
+        sched->workers[own->victim].thief = ES_NONE;
+    own->victim = ES_NONE;
+    while (own->promised.n > 0) {
+        uint32_t unit_id = own->promised.first;
+        es_unit_list_remove(&own->promised, sched->units, unit_id);
+        sched->n_promised--;
+        es_sched_make_ready(sched, unit_id, now_s);
+    }
+}
+
+/* The only one left may now run what failed on it. */
+static void wake_last_one(struct es_sched *sched, double now_s)
+{
+    if (sched->n_workers == 1 && sched->idle != ES_HEAP_EMPTY)
+        es_queue_wake_at(sched, sched->idle, now_s);
 }
 
 /* A held unit leaves its worker's queue. */
@@ -197,23 +235,41 @@ void es_sched_leave(struct es_sched *sched, uint32_t worker, double now_s)
     if (own->group != ES_NONE)
         es_group_changed(sched, own->group);
     own->alive = false;
-    sched->n_workers--;
-    sched->total_speed = sched->n_workers == 0 ? 0 : sched->total_speed - own->speed;
-    if (own->victim != ES_NONE) /* what it awaits goes to whoever wants it */
-        sched->workers[own->victim].thief = ES_NONE;
+    if (!own->suspended)
+        count_out(sched, worker);
+    renounce(sched, worker, now_s);
     while (own->queue.n > 0) {
         uint32_t unit_id = own->queue.first;
         drop(sched, worker, unit_id, now_s);
         es_sched_make_ready(sched, unit_id, now_s);
     }
-    while (own->promised.n > 0) {
-        uint32_t unit_id = own->promised.first;
-        es_unit_list_remove(&own->promised, sched->units, unit_id);
-        sched->n_promised--;
-        es_sched_make_ready(sched, unit_id, now_s);
-    }
-    if (sched->n_workers == 1 && sched->idle != ES_HEAP_EMPTY) /* may now run what failed on it */
-        es_queue_wake_at(sched, sched->idle, now_s);
+    wake_last_one(sched, now_s);
+}
+
+void es_sched_suspend(struct es_sched *sched, uint32_t worker, double now_s)
+{
+    if (worker >= sched->workers_cap || !sched->workers[worker].alive ||
+        sched->workers[worker].suspended)
+        return;
+    struct es_sched_worker *own = &sched->workers[worker];
+    es_queue_forget(sched, worker);
+    if (own->group != ES_NONE)
+        es_group_changed(sched, own->group);
+    own->suspended = true;
+    count_out(sched, worker);
+    renounce(sched, worker, now_s);
+    release_thief(sched, worker, now_s);
+    wake_last_one(sched, now_s);
+}
+
+void es_sched_resume(struct es_sched *sched, uint32_t worker, double now_s)
+{
+    if (worker >= sched->workers_cap || !sched->workers[worker].suspended ||
+        !sched->workers[worker].alive)
+        return;
+    sched->workers[worker].suspended = false;
+    count_in(sched, worker);
+    es_queue_changed(sched, worker, now_s);
 }
 
 /* Learns how fast a worker is from how a unit's time differs from what was expected of it. */
@@ -234,7 +290,8 @@ static void learn_speed(struct es_sched *sched, uint32_t worker, uint32_t unit_i
     own->speed_variance = fmin(fmax(own_variance, SD_SPEED_LEAST * SD_SPEED_LEAST), 1);
     own->speed *= exp(-gain * fmin(fmax(surprise, -most), most));
     own->speed = fmin(fmax(own->speed, SLOWEST), FASTEST);
-    sched->total_speed += own->speed - before;
+    if (!own->suspended)
+        sched->total_speed += own->speed - before;
 }
 
 static void learn(struct es_sched *sched, uint32_t worker, uint32_t unit_id,

@@ -185,6 +185,8 @@ void es_queue_changed(struct es_sched *sched, uint32_t worker, double now_s)
     struct es_sched_worker *own = &sched->workers[worker];
     struct es_group *group = own->group == ES_NONE ? NULL : &sched->groups[own->group];
     bool busy = own->queue.n > 0;
+    if (own->suspended)
+        return;
     if (busy != own->counted)
         es_queue_forget(sched, worker);
     uncount(sched, own);

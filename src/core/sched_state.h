@@ -59,6 +59,7 @@ struct es_group {
 
 struct es_sched_worker {
     bool alive;
+    bool suspended; /* in no heap and no sum: gets nothing, and nobody waits for it */
     double speed;
     double speed_variance;     /* of its logarithm */
     struct es_unit_list queue; /* the first one runs */

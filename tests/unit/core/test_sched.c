@@ -364,6 +364,66 @@ static void a_recall_survives_whoever_leaves(void **state)
     }
 }
 
+static void a_suspended_worker_keeps_what_it_has_and_gets_nothing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    join(&f, 0);
+    struct es_action action = expect(&f, ES_ACTION_ASSIGN, 0);
+    es_sched_suspend(f.sched, 0, f.now_s);
+    es_sched_suspend(f.sched, 0, f.now_s); /* no matter how often */
+    assert_int_equal(es_sched_n_workers(f.sched), 0);
+    uint32_t n_held = es_sched_n_held_by(f.sched, 0);
+    assert_true(n_held >= action.n_layers);
+    finish(&f, 0); /* what it says late is heard */
+    expect_nothing(&f);
+    assert_int_equal(es_sched_n_held_by(f.sched, 0), n_held - 1);
+    es_sched_resume(f.sched, 0, f.now_s);
+    es_sched_resume(f.sched, 0, f.now_s);
+    assert_int_equal(es_sched_n_workers(f.sched), 1);
+    assert_int_equal(run_all(&f), N_UNITS - 1);
+    end(&f);
+}
+
+static void a_suspended_worker_may_leave_or_join_anew(void **state)
+{
+    (void)state;
+    for (int joins = 0; joins < 2; joins++) {
+        struct fixture f;
+        begin(&f);
+        join(&f, 0);
+        (void)expect(&f, ES_ACTION_ASSIGN, 0);
+        join(&f, 1);
+        es_sched_suspend(f.sched, 0, f.now_s);
+        if (joins)
+            join(&f, 0);
+        else
+            es_sched_leave(f.sched, 0, f.now_s);
+        es_sched_resume(f.sched, 0, f.now_s); /* too late, or not needed */
+        assert_int_equal(es_sched_n_workers(f.sched), 1 + joins);
+        assert_int_equal(es_sched_n_held_by(f.sched, 0), 0);
+        assert_int_equal(run_all(&f), N_UNITS);
+        end(&f);
+    }
+}
+
+static void the_only_one_heard_may_run_what_failed_on_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin_with(&f, &AFFINE, 0);
+    assert_int_equal(es_sched_add(f.sched, 0, NULL), 0);
+    join(&f, 0);
+    (void)expect(&f, ES_ACTION_ASSIGN, 0);
+    join(&f, 1);
+    assert_false(es_sched_failed(f.sched, 0, 0, true, f.now_s));
+    es_sched_suspend(f.sched, 1, f.now_s);
+    f.now_s += 10;
+    (void)expect(&f, ES_ACTION_ASSIGN, 0);
+    end(&f);
+}
+
 static void a_failed_unit_goes_elsewhere_after_a_delay(void **state)
 {
     (void)state;
@@ -556,6 +616,9 @@ int main(void)
         cmocka_unit_test(an_idle_worker_gets_what_another_has_not_begun),
         cmocka_unit_test(what_was_begun_is_kept),
         cmocka_unit_test(a_recall_survives_whoever_leaves),
+        cmocka_unit_test(a_suspended_worker_keeps_what_it_has_and_gets_nothing),
+        cmocka_unit_test(a_suspended_worker_may_leave_or_join_anew),
+        cmocka_unit_test(the_only_one_heard_may_run_what_failed_on_it),
         cmocka_unit_test(a_failed_unit_goes_elsewhere_after_a_delay),
         cmocka_unit_test(what_must_not_be_tried_again_is_not),
         cmocka_unit_test(what_a_leaving_worker_held_runs_elsewhere),

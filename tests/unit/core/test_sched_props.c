@@ -340,12 +340,230 @@ static void nothing_happens_as_expected(void **state)
     random_sweeps(WITH_WRONG_BELIEFS, true);
 }
 
+/* --- Workers that fall silent: messages to them wait, and they say nothing, until they are heard
+ * again or given up. --- */
+
+#define STORM_WORKERS 5
+#define STORM_UNITS (4 * 4 * 3)
+#define STORM_STEPS 400
+
+struct storm_worker {
+    bool is_there, is_silent;
+    struct es_unit_message {
+        bool is_recall;
+        uint32_t unit_id;
+    } inbox[64 * STORM_UNITS];
+    uint32_t n_inbox;
+    uint32_t queue[STORM_UNITS];
+    uint32_t n_queue;
+};
+
+struct storm {
+    uint64_t seed;
+    struct es_rng rng;
+    struct es_grid *grid;
+    struct es_cost *cost;
+    struct es_sched *sched;
+    double now_s;
+    struct storm_worker workers[STORM_WORKERS];
+    bool has_ended[STORM_UNITS];
+};
+
+#define STORM_CHECK(condition)                                                                     \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            fail_msg("storm %llu: %s", (unsigned long long)storm->seed, #condition);               \
+    } while (0)
+
+static void storm_act(struct storm *storm)
+{
+    struct es_action action;
+    while (es_sched_next_action(storm->sched, storm->now_s, &action)) {
+        struct storm_worker *to = &storm->workers[action.worker];
+        STORM_CHECK(to->is_there && !to->is_silent);
+        for (uint32_t i = 0; i < action.n_layers; i++) {
+            struct es_unit unit = {action.checkpoint, action.layers[i], action.task};
+            uint32_t unit_id = es_grid_id(storm->grid, unit);
+            STORM_CHECK(!storm->has_ended[unit_id]);
+            STORM_CHECK(es_sched_is_held_by(storm->sched, action.worker, unit_id));
+            STORM_CHECK(to->n_inbox < 64 * STORM_UNITS);
+            to->inbox[to->n_inbox++] =
+                (struct es_unit_message){action.kind == ES_ACTION_RECALL, unit_id};
+        }
+    }
+}
+
+static void storm_give_back(struct storm *storm, uint32_t w, uint32_t unit_id)
+{
+    struct storm_worker *own = &storm->workers[w];
+    for (uint32_t i = 0; i < own->n_queue; i++) {
+        if (own->queue[i] != unit_id)
+            continue;
+        if (i == 0) {
+            es_sched_kept(storm->sched, w, unit_id, storm->now_s);
+            return;
+        }
+        memmove(own->queue + i, own->queue + i + 1, (--own->n_queue - i) * sizeof *own->queue);
+        es_sched_returned(storm->sched, w, unit_id, storm->now_s);
+        return;
+    }
+}
+
+static void storm_read(struct storm *storm, uint32_t w)
+{
+    struct storm_worker *own = &storm->workers[w];
+    for (uint32_t i = 0; i < own->n_inbox; i++)
+        if (own->inbox[i].is_recall)
+            storm_give_back(storm, w, own->inbox[i].unit_id);
+        else
+            own->queue[own->n_queue++] = own->inbox[i].unit_id;
+    own->n_inbox = 0;
+}
+
+/* The first unit of a worker ends, well or not. */
+static void storm_end_unit(struct storm *storm, uint32_t w)
+{
+    struct storm_worker *own = &storm->workers[w];
+    if (own->n_queue == 0)
+        return;
+    uint32_t unit_id = own->queue[0];
+    struct es_times times = {.total_s = 1, .score_s = 1};
+    STORM_CHECK(!storm->has_ended[unit_id]);
+    STORM_CHECK(es_sched_is_held_by(storm->sched, w, unit_id));
+    memmove(own->queue, own->queue + 1, --own->n_queue * sizeof *own->queue);
+    if (es_rng_below(&storm->rng, 4) == 0) {
+        storm->has_ended[unit_id] =
+            es_sched_failed(storm->sched, w, unit_id, true, storm->now_s);
+    } else {
+        es_sched_done(storm->sched, w, unit_id, &times, storm->now_s);
+        storm->has_ended[unit_id] = true;
+    }
+}
+
+static void storm_leave(struct storm *storm, uint32_t w)
+{
+    es_sched_leave(storm->sched, w, storm->now_s);
+    storm->workers[w].is_there = storm->workers[w].is_silent = false;
+    storm->workers[w].n_inbox = storm->workers[w].n_queue = 0;
+}
+
+static void storm_step(struct storm *storm)
+{
+    uint32_t w = (uint32_t)es_rng_below(&storm->rng, STORM_WORKERS);
+    struct storm_worker *own = &storm->workers[w];
+    storm->now_s += es_rng_unit(&storm->rng);
+    switch (es_rng_below(&storm->rng, 12)) {
+    case 0:
+        if (own->is_there && !own->is_silent) {
+            es_sched_suspend(storm->sched, w, storm->now_s);
+            own->is_silent = true;
+        }
+        break;
+    case 1:
+        if (own->is_silent) {
+            es_sched_resume(storm->sched, w, storm->now_s);
+            own->is_silent = false;
+        }
+        break;
+    case 2:
+        if (own->is_there && w > 0)
+            storm_leave(storm, w);
+        break;
+    case 3:
+        if (!own->is_there) {
+            assert_int_equal(es_sched_join(storm->sched, w, 1, storm->now_s, NULL), 0);
+            own->is_there = true;
+        }
+        break;
+    default:
+        if (own->is_there && !own->is_silent) {
+            storm_read(storm, w);
+            storm_end_unit(storm, w);
+        }
+    }
+    storm_act(storm);
+}
+
+/* Whoever is heard runs all that there is for him. */
+static void storm_settle(struct storm *storm)
+{
+    for (int round = 0; round < 3 * STORM_STEPS; round++) {
+        storm->now_s += 5;
+        storm_act(storm);
+        for (uint32_t w = 0; w < STORM_WORKERS; w++)
+            if (storm->workers[w].is_there && !storm->workers[w].is_silent) {
+                storm_read(storm, w);
+                storm_end_unit(storm, w);
+            }
+    }
+}
+
+static uint32_t storm_held_by_silent(const struct storm *storm)
+{
+    uint32_t n = 0;
+    for (uint32_t w = 0; w < STORM_WORKERS; w++)
+        if (storm->workers[w].is_silent)
+            n += es_sched_n_held_by(storm->sched, w);
+    return n;
+}
+
+static void storm_begin(struct storm *storm, uint64_t seed)
+{
+    const char *names[] = {"a", "b", "c", "d"};
+    const int32_t layers[] = {0, 1, 2, 3};
+    *storm = (struct storm){.seed = seed};
+    es_rng_init(&storm->rng, seed);
+    struct es_cost_hints hints = {.load_s = seed % 3 == 0 ? 0 : 5};
+    struct es_sched_config config = {.policy = (enum es_policy)(seed % 3), /* not static: shares */
+                                     .max_attempts = 3,
+                                     .retry_delay_s = 1,
+                                     .prefetch_s = seed % 2 ? 1 : 10};
+    assert_int_equal(es_grid_create(names, 4, layers, 4, names, 3, &storm->grid, NULL), 0);
+    assert_int_equal(es_cost_create(storm->grid, &hints, &storm->cost, NULL), 0);
+    assert_int_equal(es_sched_create(storm->grid, &config, storm->cost, &storm->sched, NULL), 0);
+    for (uint32_t id = 0; id < STORM_UNITS; id++)
+        assert_int_equal(es_sched_add(storm->sched, id, NULL), 0);
+    assert_int_equal(es_sched_join(storm->sched, 0, 1, 0, NULL), 0);
+    storm->workers[0].is_there = true;
+}
+
+/* Nothing goes to a silent worker, nobody waits for one, and once those that stay silent are given
+ * up, every unit has ended. */
+static void silent_workers_hold_up_nothing_but_what_they_hold(void **state)
+{
+    (void)state;
+    static struct storm a_storm;
+    struct storm *storm = &a_storm;
+    for (uint64_t seed = 1; seed <= N_CASES; seed++) {
+        storm_begin(storm, seed);
+        for (int i = 0; i < (int)(seed % STORM_STEPS); i++)
+            storm_step(storm);
+        if (storm->workers[0].is_silent)
+            es_sched_resume(storm->sched, 0, storm->now_s);
+        storm->workers[0].is_silent = false;
+        storm_settle(storm);
+        STORM_CHECK(es_sched_n_pending(storm->sched) == 0);
+        STORM_CHECK(es_sched_n_held(storm->sched) == storm_held_by_silent(storm));
+        for (uint32_t w = 0; w < STORM_WORKERS; w++)
+            if (storm->workers[w].is_silent)
+                storm_leave(storm, w);
+        storm_settle(storm);
+        STORM_CHECK(es_sched_finished(storm->sched));
+        for (uint32_t id = 0; id < STORM_UNITS; id++)
+            STORM_CHECK(storm->has_ended[id]);
+        es_sched_free(storm->sched);
+        es_cost_free(storm->cost);
+        es_grid_free(storm->grid);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_happens),
         cmocka_unit_test(nothing_happens_as_expected),
         cmocka_unit_test(whatever_happens),
+        cmocka_unit_test(silent_workers_hold_up_nothing_but_what_they_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
