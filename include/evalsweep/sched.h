@@ -15,7 +15,7 @@
  * A unit is PENDING (nobody has it), HELD (a worker has it, running or queued), DONE or FAILED (for
  * good). A worker runs what it holds in the order of the assignments, so the first unit held is the
  * one that runs. Allowed changes: PENDING -> HELD by an ASSIGN action; HELD -> DONE, FAILED or
- * PENDING by events.
+ * PENDING by events; FAILED -> PENDING where that worker turns out bad.
  *
  * A decision costs O(log n). Threads: none of its own; one owner at a time.
  */
@@ -94,6 +94,10 @@ void es_sched_done(struct es_sched *sched, uint32_t worker, uint32_t unit_id,
  * the last try and may_retry). True: it is FAILED. */
 bool es_sched_failed(struct es_sched *sched, uint32_t worker, uint32_t unit_id, bool may_retry,
                      double now_s);
+
+/* The worker that a try failed on has left and turned out bad: the try is not counted. True: it was
+ * the last one, and the unit, FAILED until now, is pending again. */
+bool es_sched_forgive(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s);
 
 /* A held unit was given back without having been tried (or interrupted): pending again. */
 void es_sched_returned(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s);

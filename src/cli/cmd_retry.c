@@ -39,20 +39,6 @@ static int select_units(const struct retry_options *options, const struct es_gri
     return 0;
 }
 
-/* Removes a unit's failed.json, or its marker. */
-static int clear_unit(const struct es_target *target, int run_dir_fd, uint32_t unit_id, bool done,
-                      struct es_buf *path, struct es_err *err)
-{
-    es_buf_reset(path);
-    es_layout_unit_dir(target->layout, target->grid, es_grid_unit(target->grid, unit_id), path);
-    es_buf_printf(path, "/%s", done ? ES_MARKER_NAME : ES_FAILED_NAME);
-    if (path->failed)
-        return es_err_nomem(err, "clearing units");
-    if (unlinkat(run_dir_fd, path->data, 0) < 0 && errno != ENOENT)
-        return es_err_sys(err, errno, "clearing a unit", path->data);
-    return 0;
-}
-
 static int clear_units(const struct retry_options *options, struct es_target *target,
                        uint32_t *ret_n, struct es_err *err)
 {
@@ -75,7 +61,7 @@ static int clear_units(const struct retry_options *options, struct es_target *ta
         if (es_units_columns(units).status[id] != (int8_t)wanted ||
             !es_selection_has(&selection, es_grid_unit(target->grid, id)))
             continue;
-        rc = clear_unit(target, run_dir_fd, id, options->done, &path, err);
+        rc = es_target_clear_unit(target, run_dir_fd, id, options->done, &path, err);
         n += rc == 0;
     }
     es_fd_close(&run_dir_fd);

@@ -21,6 +21,7 @@
 #include "sys/signal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -252,6 +253,21 @@ static void say_start(const struct driver *d)
 
 /* --- Rank 0, the run itself --- */
 
+/* Units that failed on a worker that was taken out, and that nobody else came to try, are pending: no
+ * failed.json must say otherwise. */
+static void clear_forgiven(struct driver *d)
+{
+    struct es_buf scratch = {0};
+    int run_dir_fd = open(d->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < d->outcome.n_forgiven && run_dir_fd >= 0; i++) {
+        uint32_t id = d->outcome.forgiven[i];
+        if (es_units_columns(d->units).status[id] == ES_STATUS_PENDING)
+            (void)es_target_clear_unit(&d->target, run_dir_fd, id, false, &scratch, NULL);
+    }
+    es_fd_close(&run_dir_fd);
+    es_buf_clear(&scratch);
+}
+
 static int coordinate(struct driver *d, struct es_err *err)
 {
     if (d->options->accept_change)
@@ -263,7 +279,6 @@ static int coordinate(struct driver *d, struct es_err *err)
         .keeper = d->keeper,
         .attributes = d->provenance.attributes,
         .n_attributes = d->provenance.n,
-        .max_attempts = d->target.job->evaluator.retries + 1,
         .sync = d->target.job->run.fsync,
     };
     struct es_coordinator_config config = {
@@ -290,6 +305,7 @@ static int coordinate(struct driver *d, struct es_err *err)
     rc = es_coordinator_run(&config, &d->outcome, err);
     (void)es_recorder_finish(d->recorder, &d->end_fault);
     d->recorder = NULL;
+    clear_forgiven(d);
     return rc;
 }
 
@@ -314,15 +330,16 @@ static int exit_code_of(const struct driver *d)
 static void say_no_worker(const struct driver *d)
 {
     struct es_buf dir = {0};
-    uint32_t unit_id = d->outcome.failed_unit;
-    if (unit_id == ES_GRID_NONE) {
+    const struct es_common_failure *failure = &d->outcome.failure;
+    if (failure->n == 0) {
         es_say("no worker is left");
         return;
     }
-    es_layout_unit_dir(d->target.layout, d->target.grid, es_grid_unit(d->target.grid, unit_id),
-                       &dir);
-    es_say("no worker is left; the last failure: %s (%s/%s/" ES_LOG_NAME ")",
-           d->outcome.failure_reason, d->target.run_dir, dir.data ? dir.data : "");
+    es_layout_unit_dir(d->target.layout, d->target.grid,
+                       es_grid_unit(d->target.grid, failure->unit_id), &dir);
+    es_say("no worker is left; the commonest failure (%u time%s): %s (%s/%s/" ES_LOG_NAME ")",
+           failure->n, failure->n == 1 ? "" : "s", failure->reason, d->target.run_dir,
+           dir.data ? dir.data : "");
     es_buf_clear(&dir);
 }
 
@@ -410,6 +427,7 @@ static int run_rank_0(const struct run_options *options, struct es_bridge *bridg
     es_selection_clear(&d.selection);
     es_provenance_clear(&d.provenance);
     free(d.pending);
+    free(d.outcome.forgiven);
     es_target_close(&d.target);
     return exit_code;
 }

@@ -125,6 +125,19 @@ int es_target_lock(const struct es_target *target, struct es_lock **ret_lock, st
     return rc < 0 ? rc : es_lock_acquire(target->run_dir, ES_LOCK_STALE_S, ret_lock, err);
 }
 
+int es_target_clear_unit(const struct es_target *target, int run_dir_fd, uint32_t unit_id, bool done,
+                         struct es_buf *scratch, struct es_err *err)
+{
+    es_buf_reset(scratch);
+    es_layout_unit_dir(target->layout, target->grid, es_grid_unit(target->grid, unit_id), scratch);
+    es_buf_printf(scratch, "/%s", done ? ES_MARKER_NAME : ES_FAILED_NAME);
+    if (scratch->failed)
+        return es_err_nomem(err, "clearing units");
+    if (unlinkat(run_dir_fd, scratch->data, 0) < 0 && errno != ENOENT)
+        return es_err_sys(err, errno, "clearing a unit", scratch->data);
+    return 0;
+}
+
 uint32_t es_target_n_bad_markers(const struct es_scan_summary *summary)
 {
     uint32_t n_bad = 0;

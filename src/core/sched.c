@@ -355,6 +355,21 @@ bool es_sched_failed(struct es_sched *sched, uint32_t worker, uint32_t unit_id, 
     return false;
 }
 
+bool es_sched_forgive(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s)
+{
+    if (unit_id >= sched->n_units)
+        return false;
+    struct es_unit_node *unit = &sched->units[unit_id];
+    bool is_failed = unit->state == ES_UNIT_FAILED;
+    if (unit->n_failed == 0 || unit->state == ES_UNIT_DONE ||
+        (is_failed && unit->failed_on != worker)) /* for good, on another */
+        return false;
+    unit->n_failed--;
+    if (is_failed)
+        es_sched_make_ready(sched, unit_id, now_s);
+    return is_failed;
+}
+
 void es_sched_returned(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s)
 {
     if (!es_sched_is_held_by(sched, worker, unit_id))

@@ -2,6 +2,7 @@
 
 #include "core/mem.h"
 #include "evalsweep/sched.h"
+#include "mpi/failures.h"
 #include "mpi/ratemeter.h"
 #include "mpi/roster.h"
 #include "sys/clock.h"
@@ -30,6 +31,7 @@ struct coordinator {
     struct es_sched *sched;
     struct es_buf job_text;
     struct es_roster roster;
+    struct es_failures *failures;
     struct es_buf *assign; /* [n_ranks] an ASSIGN message in the making for each */
     struct es_wire_layer *layers; /* [n_layers of the grid] scratch */
     struct es_buf message;        /* scratch */
@@ -109,6 +111,24 @@ static void handle_hello(struct coordinator *c, uint32_t source, const struct es
             send_config(c, r);
 }
 
+/* What failed on a worker counts, now that it is known to be good or the run is at its end. */
+static void confirm_failures(struct coordinator *c, uint32_t worker)
+{
+    uint32_t n = es_failures_confirm(c->failures, worker);
+    c->outcome.state.counts.pending -= n;
+    c->outcome.state.counts.failed += n;
+    c->outcome.state.n_evaluated += n;
+}
+
+static void forgive(struct coordinator *c, uint32_t worker)
+{
+    uint32_t n = es_failures_forgive(c->failures, worker, now());
+    c->outcome.state.n_retries += n;
+    if (n > 0)
+        note(c, true, "%u unit%s that failed on worker %u %s pending again", n, n == 1 ? "" : "s",
+             worker, n == 1 ? "is" : "are");
+}
+
 static void lose_worker(struct coordinator *c, uint32_t rank, const char *why)
 {
     struct es_rank *from = &c->roster.ranks[rank];
@@ -118,6 +138,7 @@ static void lose_worker(struct coordinator *c, uint32_t rank, const char *why)
     note(c, true, "worker %u on %s is out: %s", rank, host, why);
     if (from->state == ES_RANK_READY)
         es_sched_leave(c->sched, rank, now());
+    forgive(c, rank);
     from->state = ES_RANK_BROKEN;
     from->is_out = true;
     es_buf_reset(&c->assign[rank]);
@@ -173,25 +194,18 @@ static void take_done(struct coordinator *c, uint32_t worker, const struct es_re
         times.total_s = (double)NAN;
     } else {
         c->outcome.state.n_evaluated++;
-        c->roster.ranks[worker].n_failures = 0;
+        confirm_failures(c, worker);
     }
     es_sched_done(c->sched, worker, entry->unit_id, &times, now());
 }
 
-/* Counts a failure against its worker. One on which unit after unit fails is taken out, so that a bad
- * GPU or node does not fail the whole sweep; what it holds goes to others. */
-static void blame(struct coordinator *c, uint32_t worker, uint32_t unit_id)
+/* Unit after unit failed on a worker: a bad GPU or node must not fail the whole sweep. */
+static void take_out(struct coordinator *c, uint32_t worker)
 {
-    struct es_rank *rank = &c->roster.ranks[worker];
-    uint32_t n_most = c->config->job->limits.max_consecutive_failures;
     char why[400];
-    if (rank->n_failures > 0 && rank->failed_unit == unit_id)
-        return;
-    rank->failed_unit = unit_id;
-    if (++rank->n_failures < n_most)
-        return;
-    (void)snprintf(why, sizeof why, "%u units in a row failed on it (device %s)", n_most,
-                   rank->device);
+    (void)snprintf(why, sizeof why, "%u units in a row failed on it (device %s)",
+                   c->config->job->limits.max_consecutive_failures,
+                   c->roster.ranks[worker].device);
     es_drain_encode(0, &c->message);
     send(c, worker, &c->message);
     lose_worker(c, worker, why);
@@ -200,22 +214,15 @@ static void blame(struct coordinator *c, uint32_t worker, uint32_t unit_id)
 static void take_failed(struct coordinator *c, uint32_t worker, const struct es_result_entry *entry)
 {
     char unit[600];
-    const char *reason = es_result_text(&c->result, c->result.reason);
+    bool is_bad = false;
     es_grid_unit_text(c->grid, entry->unit_id, unit, sizeof unit);
-    bool is_final =
-        es_sched_failed(c->sched, worker, entry->unit_id, entry->may_retry, now());
-    note(c, is_final, "%s failed on worker %u (try %d%s): %s", unit, worker, c->result.attempt,
-         is_final ? ", the last" : "", reason);
-    c->outcome.failed_unit = entry->unit_id;
-    (void)snprintf(c->outcome.failure_reason, sizeof c->outcome.failure_reason, "%s", reason);
-    if (is_final) {
-        c->outcome.state.counts.pending--;
-        c->outcome.state.counts.failed++;
-        c->outcome.state.n_evaluated++;
-    } else {
-        c->outcome.state.n_retries++;
-    }
-    blame(c, worker, entry->unit_id);
+    bool is_last = es_sched_failed(c->sched, worker, entry->unit_id, entry->may_retry, now());
+    note(c, is_last, "%s failed on worker %u (try %d%s): %s", unit, worker, c->result.attempt,
+         is_last ? ", the last" : "", es_result_text(&c->result, c->result.reason));
+    c->outcome.state.n_retries += !is_last;
+    (void)es_failures_add(c->failures, worker, entry, &c->result, is_last, &is_bad, &c->fault);
+    if (is_bad)
+        take_out(c, worker);
 }
 
 static void take_entry(struct coordinator *c, uint32_t worker, const struct es_result_entry *entry)
@@ -234,6 +241,8 @@ static void take_entry(struct coordinator *c, uint32_t worker, const struct es_r
     case ES_RESULT_KEPT:
         es_sched_kept(c->sched, worker, entry->unit_id, now());
         break;
+    case ES_RESULT_LOST: /* refused before */
+        break;
     }
 }
 
@@ -244,11 +253,18 @@ static void handle_results(struct coordinator *c, uint32_t source, struct es_mes
     bool is_news = false; /* otherwise all of it was given to others meanwhile */
     if (c->roster.ranks[source].is_out)
         return;
-    while (es_results_next(&reader, &entry, &c->result))
-        if (is_held(c, source, &entry)) {
+    bool is_malformed = false;
+    while (!is_malformed && es_results_next(&reader, &entry, &c->result)) {
+        is_malformed = entry.kind == ES_RESULT_LOST; /* no worker knows what is lost */
+        if (!is_malformed && is_held(c, source, &entry)) {
             take_entry(c, source, &entry);
             is_news = true;
         }
+    }
+    if (is_malformed) {
+        lose_worker(c, source, "it sent malformed results");
+        return; /* the recorder would believe it */
+    }
     if (reader.failed)
         lose_worker(c, source, "it sent malformed results");
     if (is_news)
@@ -516,6 +532,8 @@ static void run(struct coordinator *c)
     }
     if (c->is_draining && c->outcome.ending == ES_ENDING_FINISHED && !es_sched_finished(c->sched))
         c->outcome.ending = ES_ENDING_STOPPED;
+    for (uint32_t r = 0; r < c->roster.n_ranks; r++)
+        confirm_failures(c, r);
     report(c, true);
     send_quit(c);
     while (es_roster_count(&c->roster, ES_RANK_QUITTING) > 0 && now() < c->quit_by_s) {
@@ -550,6 +568,9 @@ static int prepare(struct coordinator *c, struct es_err *err)
         rc = es_sched_create(c->grid, &sched_config, config->cost, &c->sched, err);
     for (uint32_t i = 0; rc == 0 && i < config->n_pending; i++)
         rc = es_sched_add(c->sched, config->pending[i], err);
+    if (rc == 0)
+        rc = es_failures_create(c->roster.n_ranks, config->job->limits.max_consecutive_failures,
+                                c->sched, config->recorder, &c->failures, err);
     return rc;
 }
 
@@ -561,8 +582,7 @@ int es_coordinator_run(const struct es_coordinator_config *config,
         .grid = config->job->grid,
         .started_s = now(),
         .report_due_s = now() + config->report_interval_s,
-        .outcome = {.failed_unit = ES_GRID_NONE,
-                    .state = {.alive = true,
+        .outcome = {.state = {.alive = true,
                               .counts = config->counts,
                               .n_skipped = config->counts.done}},
     };
@@ -570,6 +590,8 @@ int es_coordinator_run(const struct es_coordinator_config *config,
     int rc = prepare(&c, err);
     if (rc == 0) {
         run(&c);
+        c.outcome.failure = es_failures_commonest(c.failures);
+        c.outcome.forgiven = es_failures_take_forgiven(c.failures, &c.outcome.n_forgiven);
         *ret_outcome = c.outcome;
         ret_outcome->state.workers = NULL;
         ret_outcome->state.n_workers = 0;
@@ -579,6 +601,7 @@ int es_coordinator_run(const struct es_coordinator_config *config,
     }
     for (uint32_t r = 0; c.assign && r < c.roster.n_ranks; r++)
         es_buf_clear(&c.assign[r]);
+    es_failures_free(c.failures);
     es_sched_free(c.sched);
     es_result_clear(&c.result);
     es_buf_clear(&c.message);

@@ -9,6 +9,7 @@
 #include "evalsweep/cost.h"
 #include "evalsweep/jobfile.h"
 #include "evalsweep/units.h"
+#include "mpi/failures.h"
 #include "mpi/recorder.h"
 #include "mpi/transport.h"
 #include "run/status.h"
@@ -45,8 +46,10 @@ enum es_ending {
 
 struct es_coordinator_outcome {
     enum es_ending ending;
-    uint32_t failed_unit;     /* the last one that failed, or ES_GRID_NONE */
-    char failure_reason[500]; /* and why */
+    struct es_common_failure failure; /* the commonest */
+    uint32_t *forgiven; /* [n_forgiven] units that failed.json may call failed, and that were to be tried
+                           again; the caller frees it */
+    size_t n_forgiven;
     struct es_run_state state; /* the last; its workers are not valid any more */
 };
 

@@ -70,15 +70,10 @@ static void apply_entry(struct es_recorder *recorder, const struct es_result_ent
     struct es_units *units = recorder->config.units;
     struct es_result *result = &recorder->result;
     const struct es_grid *grid = es_units_grid(units);
-    enum es_status status = ES_STATUS_DONE;
+    enum es_status status = entry->kind == ES_RESULT_LOST ? ES_STATUS_FAILED : ES_STATUS_DONE;
     if (entry->kind == ES_RESULT_RETURNED || entry->kind == ES_RESULT_KEPT ||
-        entry->unit_id >= es_grid_n_units(grid))
+        entry->kind == ES_RESULT_FAILED || entry->unit_id >= es_grid_n_units(grid))
         return;
-    if (entry->kind == ES_RESULT_FAILED) {
-        if (entry->may_retry && (uint32_t)result->attempt < recorder->config.max_attempts)
-            return;
-        status = ES_STATUS_FAILED;
-    }
     if (es_units_set_result(units, entry->unit_id, status, result, &entry->marker) < 0)
         es_err_nomem(err, "recording a result");
     recorder->is_dirty = true;

@@ -19,14 +19,13 @@ struct es_recorder_config {
     const struct es_attribute *attributes;
     size_t n_attributes;
     struct es_keeper *keeper; /* of the run's lock; NULL: none (tests) */
-    uint32_t max_attempts; /* a failure of this try, or one not to be retried, is final */
     bool sync;             /* run.fsync */
 };
 
 int es_recorder_start(const struct es_recorder_config *config, struct es_recorder **ret_recorder,
                       struct es_err *err);
 
-/* Hands over a RESULTS message (taken, emptied). Any thread. */
+/* Hands over a RESULTS message (taken, emptied). FAILED says nothing yet, LOST does. Any thread. */
 void es_recorder_add(struct es_recorder *recorder, struct es_message *message);
 
 /* Hands over a new text for status.json (taken: allocated, or NULL when there was no memory). */

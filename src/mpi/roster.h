@@ -28,8 +28,6 @@ struct es_rank {
     enum es_rank_state state;
     bool works;
     bool is_out; /* was BROKEN */
-    uint32_t n_failures; /* on different units in a row */
-    uint32_t failed_unit; /* the last of them */
     struct es_hello hello;
     struct es_device_binding binding;
     char device[ES_WIRE_TEXT_SIZE]; /* as its worker calls it, once READY */

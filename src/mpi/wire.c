@@ -316,7 +316,8 @@ struct wire_numbers {
 
 static bool has_result(enum es_result_kind kind)
 {
-    return kind == ES_RESULT_DONE || kind == ES_RESULT_FOUND || kind == ES_RESULT_FAILED;
+    return kind == ES_RESULT_DONE || kind == ES_RESULT_FOUND || kind == ES_RESULT_FAILED ||
+           kind == ES_RESULT_LOST;
 }
 
 void es_results_add(struct es_buf *buf, const struct es_result_entry *entry,
@@ -391,7 +392,7 @@ bool es_results_next(struct es_wire_reader *reader, struct es_result_entry *ret_
     struct es_result_entry entry = {.total_s = (double)NAN};
     entry.unit_id = es_wire_get_u32(reader);
     uint8_t kind = es_wire_get_u8(reader);
-    if (kind < ES_RESULT_DONE || kind > ES_RESULT_KEPT)
+    if (kind < ES_RESULT_DONE || kind > ES_RESULT_LOST)
         reader->failed = true;
     entry.kind = (enum es_result_kind)kind;
     if (!reader->failed && has_result(entry.kind)) {

@@ -140,9 +140,10 @@ uint32_t es_recall_next(struct es_wire_reader *reader);
 enum es_result_kind {
     ES_RESULT_DONE = 1,
     ES_RESULT_FOUND,    /* done already: a marker was there; nothing ran */
-    ES_RESULT_FAILED,
+    ES_RESULT_FAILED,   /* this try */
     ES_RESULT_RETURNED, /* not tried: given back, or interrupted by a drain */
     ES_RESULT_KEPT,     /* recalled too late: it is running */
+    ES_RESULT_LOST,     /* failed for good; from the coordinator to its recorder only */
 };
 struct es_result_entry {
     uint32_t unit_id;
@@ -152,7 +153,7 @@ struct es_result_entry {
     struct es_file_id marker;
 };
 void es_results_begin(struct es_buf *buf);
-/* `result` is encoded for DONE, FOUND and FAILED, and may be NULL for the others. */
+/* `result` is encoded for DONE, FOUND, FAILED and LOST, and may be NULL for the others. */
 void es_results_add(struct es_buf *buf, const struct es_result_entry *entry,
                     const struct es_result *result);
 /* The next entry, its scores into result (reset first). False at the end or when malformed

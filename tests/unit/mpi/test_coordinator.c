@@ -147,9 +147,7 @@ static void run(struct fixture *f, uint32_t n_workers)
     for (uint32_t id = 0; id < es_grid_n_units(f->job->grid); id++)
         if (es_units_columns(f->units).status[id] == ES_STATUS_PENDING)
             f->pending[f->n_pending++] = id;
-    struct es_recorder_config recorder_config = {.units = f->units,
-                                                 .run_dir = f->run_dir,
-                                                 .max_attempts = f->job->evaluator.retries + 1};
+    struct es_recorder_config recorder_config = {.units = f->units, .run_dir = f->run_dir};
     start_workers(f, n_workers);
     assert_int_equal(es_recorder_start(&recorder_config, &recorder, NULL), 0);
     struct es_coordinator_config config = {

@@ -54,7 +54,7 @@ static struct es_recorder *start(struct es_keeper *keeper)
 {
     struct es_recorder *recorder;
     struct es_recorder_config config = {
-        .units = units, .run_dir = run_dir, .keeper = keeper, .max_attempts = 2};
+        .units = units, .run_dir = run_dir, .keeper = keeper};
     assert_int_equal(es_recorder_start(&config, &recorder, NULL), 0);
     return recorder;
 }
@@ -83,9 +83,10 @@ static void results_reach_table_csv_and_store(void **state)
     (void)state;
     struct es_recorder *recorder = start(NULL);
     add(recorder, 0, ES_RESULT_DONE, 1, true, 0.5);
-    add(recorder, 1, ES_RESULT_FAILED, 1, true, (double)NAN);  /* will be tried again */
-    add(recorder, 2, ES_RESULT_FAILED, 1, false, (double)NAN); /* final */
-    add(recorder, 1, ES_RESULT_FAILED, 2, true, (double)NAN);  /* the last try */
+    add(recorder, 1, ES_RESULT_FAILED, 1, true, (double)NAN);
+    add(recorder, 2, ES_RESULT_LOST, 1, false, (double)NAN);
+    add(recorder, 1, ES_RESULT_LOST, 2, true, (double)NAN);
+    add(recorder, 3, ES_RESULT_FAILED, 2, false, (double)NAN); /* not said to be for good */
     add(recorder, 3, ES_RESULT_RETURNED, 1, true, 0);
     add(recorder, 99, ES_RESULT_DONE, 1, true, 0.5); /* no such unit */
     assert_int_equal(es_recorder_finish(recorder, NULL), 0);

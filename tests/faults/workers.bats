@@ -1,0 +1,84 @@
+# Workers that go bad: the others do their units, and nothing is called failed that only a bad one failed.
+
+load ../helper/common
+
+# bad_on DEVICE...: an evaluator that fails each unit on these devices, and is fine elsewhere.
+bad_on() {
+    {
+        echo '#!/bin/sh'
+        for device in "$@"; do
+            echo "if [ \"\$CUDA_VISIBLE_DEVICES\" = $device ]; then exec '$fake' --persistent --print 'no GPU' --exit 9; fi"
+        done
+        echo "exec '$fake' --persistent --sleep-ms 30 --count-file '$work/count'"
+    } >evaluator
+    chmod +x evaluator
+    export CUDA_VISIBLE_DEVICES=4,5
+}
+
+run_on_two() { # [OPTION...]
+    run mpi 2 "$evalsweep" run job.json --set resources.gpus_per_worker=1 \
+        --set "evaluator.command=[\"$work/evaluator\"]" --set limits.max_consecutive_failures=3 "$@"
+}
+
+@test "what failed for good on a worker that is taken out is done by the others" {
+    write_job
+    bad_on 4
+    run_on_two --set evaluator.retries=0
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"worker 0 on $(hostname) is out: 3 units in a row failed on it (device 4)"* ]]
+    [[ "$output" == *"60 of 60 units done, 0 pending"* ]]
+    [ "$(n_markers)" -eq 60 ]
+    [ "$(n_different)" -eq 60 ]
+    [ -z "$(find runs -name failed.json)" ]
+    refute grep -q ',failed,' runs/demo/progress.csv
+    [ "$(wc -l <runs/demo/progress.csv)" -eq 61 ]
+}
+
+@test "when no worker is left, nothing is failed and the last line says the commonest reason" {
+    write_job
+    bad_on 4 5
+    run_on_two --set evaluator.retries=0 --json
+    [ "$status" -eq 1 ]
+    [ "$(echo "$output" | grep '^{' | json pending)" -eq 60 ]
+    [ "$(echo "$output" | grep '^{' | json failed)" -eq 0 ]
+    last=$(echo "$output" | grep -v '^{' | grep 'no worker is left')
+    [[ "$last" == *"(6 times): exit code 9: no GPU"* ]]
+    log=$(echo "$last" | grep -o '/[^ ]*/log.txt')
+    grep -q 'no GPU' "$log"
+    [ -z "$(find runs -name failed.json)" ]
+    [ "$("$evalsweep" status --json runs/demo | json pending)" -eq 60 ]
+    refute grep -q ',failed,' runs/demo/progress.csv
+    bad_on # repaired
+    run_on_two --accept-change
+    [ "$status" -eq 0 ]
+    [ "$(n_markers)" -eq 60 ]
+}
+
+@test "a unit that fails on a good worker is failed, though it failed with others in between" {
+    write_job --fail-unit /23/B --error
+    run "$evalsweep" run job.json --set limits.max_consecutive_failures=2
+    [ "$status" -eq 1 ]
+    [ "$(n_markers)" -eq 55 ]
+    [ "$(grep -c ',failed,' runs/demo/progress.csv)" -eq 5 ]
+    [ "$("$evalsweep" status --json runs/demo | json failed)" -eq 5 ]
+}
+
+@test "a command that is missing on one node takes that worker out, no more" {
+    write_job --sleep-ms 20
+    mkdir empty
+    run mpi 1 "$evalsweep" run job.json --set "evaluator.command=[\"fake_evaluator\", \"--persistent\", \"--count-file\", \"$work/count\"]" : \
+        -n 1 -x "PATH=$(dirname "$fake"):$PATH" "$evalsweep" run job.json
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"worker 0 on $(hostname) is out: "*"fake_evaluator: No such file"* ]]
+    [ "$(n_markers)" -eq 60 ]
+    [ "$(n_different)" -eq 60 ]
+}
+
+@test "a command that is missing everywhere: exit code 2 before any unit" {
+    write_job
+    run mpi 3 "$evalsweep" run job.json --set 'evaluator.command=["no-such-command"]'
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"no-such-command"* ]]
+    [ "$(n_markers)" -eq 0 ]
+    [ -z "$(find runs -name failed.json)" ]
+}
