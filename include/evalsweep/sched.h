@@ -73,6 +73,11 @@ void es_sched_free(struct es_sched *sched);
 /* Adds a pending unit. Before the first join. */
 int es_sched_add(struct es_sched *sched, uint32_t unit_id, struct es_err *err);
 
+/* The job's time is over at end_s (INFINITY: it is not limited, which is how it begins): a unit that is
+ * expected to end later is not assigned any more, or recalled. One of which nothing is known is taken
+ * to fit. May be set again. ES_ERR_NOMEM. */
+int es_sched_set_end(struct es_sched *sched, double end_s, double now_s, struct es_err *err);
+
 /* A worker (small number, mostly its rank) is ready for work; speed is relative, 1.0 unless known.
  */
 int es_sched_join(struct es_sched *sched, uint32_t worker, double speed, double now_s,
@@ -113,6 +118,10 @@ double es_sched_deadline(const struct es_sched *sched);
 
 /* Every unit is DONE or FAILED. */
 bool es_sched_finished(const struct es_sched *sched);
+
+/* After next_action had nothing: units are pending, no one is held, and none can end before end_s on
+ * the workers there are. */
+bool es_sched_is_stuck(struct es_sched *sched, double now_s);
 
 uint32_t es_sched_n_pending(const struct es_sched *sched); /* held ones not counted */
 uint32_t es_sched_n_held(const struct es_sched *sched);

@@ -10,8 +10,9 @@
 #define REFRESH_MOST 4096
 /* A cost that changed by less does not change an order. */
 #define REFRESH_CHANGE 0.02
-/* Bundles passed over, at most, in search of one that the worker may run. */
-#define SKIP_MOST 16
+/* Bundles passed over, at most, in search of one that the worker may run: refused are failed units, and
+ * near the end of the job's time those that are too long for this worker, but not for all. */
+#define SKIP_MOST 256
 
 uint32_t es_bundle_of(const struct es_sched *sched, uint32_t unit_id)
 {
@@ -77,6 +78,7 @@ static void rank(struct es_sched *sched, uint32_t bundle)
         es_heap_remove(sched->bundle_nodes, &group->bundles, bundle);
     else
         es_heap_set(sched->bundle_nodes, &group->bundles, bundle, key_of(sched, bundle));
+    es_end_rank(sched, bundle);
 }
 
 static void set_work(struct es_sched *sched, uint32_t bundle, double work_s)
@@ -110,10 +112,16 @@ bool es_bundle_unit_allowed(const struct es_sched *sched, uint32_t unit_id, uint
            sched->policy.retry_anywhere;
 }
 
+/* Allowed, and in time. */
+static bool suits(const struct es_sched *sched, uint32_t unit_id, uint32_t worker)
+{
+    return es_bundle_unit_allowed(sched, unit_id, worker) && es_end_allows(sched, unit_id, worker);
+}
+
 bool es_bundle_has_for(const struct es_sched *sched, uint32_t bundle, uint32_t worker)
 {
     uint32_t id = sched->bundles[bundle].units.first;
-    while (id != ES_NONE && !es_bundle_unit_allowed(sched, id, worker))
+    while (id != ES_NONE && !suits(sched, id, worker))
         id = sched->units[id].next;
     return id != ES_NONE;
 }
@@ -150,7 +158,7 @@ static uint32_t take_all(struct es_sched *sched, uint32_t bundle, uint32_t worke
     uint32_t n = 0;
     for (uint32_t id = sched->bundles[bundle].units.first; id != ES_NONE;) {
         uint32_t next = sched->units[id].next;
-        if (es_bundle_unit_allowed(sched, id, worker)) {
+        if (suits(sched, id, worker)) {
             *ret_taken_s += es_bundle_unit_s(sched, bundle, id);
             take_one(sched, bundle, id);
             ret_units[n++] = id;
@@ -168,7 +176,7 @@ static uint32_t take_longest(struct es_sched *sched, uint32_t bundle, uint32_t w
     while (n < n_max && sched->bundles[bundle].units.n > 0) {
         double unit_s;
         uint32_t id = longer_end(sched, bundle, &unit_s);
-        while (id != ES_NONE && !es_bundle_unit_allowed(sched, id, worker))
+        while (id != ES_NONE && !suits(sched, id, worker))
             id = sched->units[id].next == ES_NONE ? sched->bundles[bundle].units.first
                                                   : sched->units[id].next;
         if (n > 0 && *ret_taken_s + unit_s > limit_s)
@@ -195,6 +203,24 @@ uint32_t es_bundle_take(struct es_sched *sched, uint32_t bundle, uint32_t worker
     set_work(sched, bundle, work_s - taken_s);
     rank(sched, bundle);
     return n;
+}
+
+double es_bundle_longest_s(const struct es_sched *sched, uint32_t bundle)
+{
+    double longest_s;
+    (void)longer_end(sched, bundle, &longest_s);
+    return longest_s + es_bundle_pass_s(sched, bundle);
+}
+
+uint32_t es_bundle_take_longest(struct es_sched *sched, uint32_t bundle)
+{
+    double unit_s;
+    uint32_t id = longer_end(sched, bundle, &unit_s);
+    double left_s = (double)sched->bundles[bundle].work_s - unit_s;
+    take_one(sched, bundle, id);
+    set_work(sched, bundle, left_s);
+    rank(sched, bundle);
+    return id;
 }
 
 /* Looks at a bundle's costs again; how many costs of units that computed. */

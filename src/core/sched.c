@@ -79,6 +79,9 @@ int es_sched_create(const struct es_grid *grid, const struct es_sched_config *co
     sched->n_bundles = sched->n_checkpoints * sched->n_tasks;
     sched->n_groups = count_groups(sched);
     sched->start_s = (double)NAN;
+    sched->end_s = (double)INFINITY;
+    sched->late = ES_UNIT_LIST_EMPTY;
+    sched->fit = ES_HEAP_EMPTY;
     if (!allocate(sched)) {
         es_sched_free(sched);
         return es_err_nomem(err, "scheduling");
@@ -99,6 +102,7 @@ void es_sched_free(struct es_sched *sched)
     free(sched->work_nodes);
     free(sched->longest_nodes);
     free(sched->layers);
+    free(sched->fit_nodes);
     free(sched->workers);
     free(sched->wake_nodes);
     free(sched->end_nodes);
@@ -166,6 +170,7 @@ int es_sched_join(struct es_sched *sched, uint32_t worker, double speed, double 
         .victim = ES_NONE,
     };
     count_in(sched, worker);
+    sched->fastest = fmax(sched->fastest, speed);
     es_queue_changed(sched, worker, now_s);
     return 0;
 }
@@ -292,6 +297,7 @@ static void learn_speed(struct es_sched *sched, uint32_t worker, uint32_t unit_i
     own->speed = fmin(fmax(own->speed, SLOWEST), FASTEST);
     if (!own->suspended)
         sched->total_speed += own->speed - before;
+    sched->fastest = fmax(sched->fastest, own->speed);
 }
 
 static void learn(struct es_sched *sched, uint32_t worker, uint32_t unit_id,
@@ -405,7 +411,7 @@ bool es_sched_finished(const struct es_sched *sched)
 
 uint32_t es_sched_n_pending(const struct es_sched *sched)
 {
-    return sched->n_ready + sched->n_delayed + sched->n_promised;
+    return sched->n_ready + sched->n_delayed + sched->n_promised + sched->late.n;
 }
 
 uint32_t es_sched_n_held(const struct es_sched *sched)

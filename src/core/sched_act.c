@@ -60,8 +60,10 @@ static double limit_s(const struct es_sched *sched, uint32_t worker, uint32_t bu
 static void assign(struct es_sched *sched, uint32_t worker, uint32_t bundle, double now_s,
                    struct es_action *ret_action)
 {
-    uint32_t n = es_bundle_take(sched, bundle, worker, limit_s(sched, worker, bundle, now_s),
-                                sched->n_layers, sched->layers);
+    double most_s =
+        fmin(limit_s(sched, worker, bundle, now_s), es_end_room_s(sched, bundle, worker));
+    uint32_t n =
+        es_bundle_take(sched, bundle, worker, most_s, sched->n_layers, sched->layers);
     es_group_changed(sched, es_bundle_group(sched, bundle));
     give(sched, worker, bundle, sched->layers, n, now_s, ret_action);
 }
@@ -149,6 +151,17 @@ static bool relieve(struct es_sched *sched, double now_s, struct es_action *ret_
     return true;
 }
 
+/* What would begin last of all, if it is not expected to end before the job does: units that run take
+ * longer than was thought. */
+static bool recall_late(struct es_sched *sched, double now_s, struct es_action *ret_action)
+{
+    uint32_t worker = sched->victims;
+    if (worker == ES_HEAP_EMPTY || !es_end_is_late(sched, worker))
+        return false;
+    recall(sched, worker, ES_NONE, sched->end_s, INFINITE_SPEED, now_s, ret_action);
+    return true;
+}
+
 /* Finds something for a worker that may be hungry; false: not now. */
 static bool look_after(struct es_sched *sched, uint32_t worker, double now_s,
                        struct es_action *ret_action)
@@ -181,11 +194,14 @@ static bool look_after(struct es_sched *sched, uint32_t worker, double now_s,
 
 bool es_sched_next_action(struct es_sched *sched, double now_s, struct es_action *ret_action)
 {
+    sched->now_s = now_s;
     release_delayed(sched, now_s);
+    es_end_park(sched);
     while (sched->wake != ES_HEAP_EMPTY && -sched->wake_nodes[sched->wake].key <= now_s)
         if (look_after(sched, sched->wake, now_s, ret_action))
             return true;
-    return sched->policy.recalls && relieve(sched, now_s, ret_action);
+    return recall_late(sched, now_s, ret_action) ||
+           (sched->policy.recalls && relieve(sched, now_s, ret_action));
 }
 
 double es_sched_deadline(const struct es_sched *sched)

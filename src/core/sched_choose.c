@@ -7,6 +7,8 @@
  * as a whole, and known better: only at the end, when no untouched checkpoint is left. */
 #define LONGER_TIMES 1.8
 #define LONGER_TIMES_SHARED 1.3
+/* Groups passed over, at most, in search of one with something for a worker. */
+#define SKIP_MOST 64
 /* What nobody waits to save. */
 #define NO_WAIT_S 0.001
 
@@ -97,13 +99,13 @@ static uint32_t rebalance(struct es_sched *sched, uint32_t worker, double now_s)
 }
 
 /* The first group of a heap with something that the worker may run; groups with nothing for it are
- * few, as only failed units are refused. */
+ * few, as only failed units are refused, and near the end of the job's time long ones. */
 static uint32_t first_for(struct es_sched *sched, uint32_t *heap, uint32_t worker,
                           uint32_t *ret_group)
 {
-    uint32_t skipped[16];
+    uint32_t skipped[SKIP_MOST];
     uint32_t n_skipped = 0, bundle = ES_NONE;
-    while (*heap != ES_HEAP_EMPTY && n_skipped < 16) {
+    while (*heap != ES_HEAP_EMPTY && n_skipped < SKIP_MOST) {
         *ret_group = *heap;
         bundle = es_bundle_first_for(sched, *heap, worker);
         if (bundle != ES_NONE)
@@ -168,6 +170,7 @@ static bool may_take_from(struct es_sched *sched, uint32_t worker, uint32_t vict
     if (bundle != own->bundle && sched->units[unit_id].pays == ES_COST_PAID_NOTHING)
         needs_s += es_bundle_pass_s(sched, bundle) / own->speed;
     return es_bundle_unit_allowed(sched, unit_id, worker) &&
+           es_end_allows(sched, unit_id, worker) &&
            is_worth(sched, worker, sched->member_nodes[victim].key, needs_s, now_s, ret_retry_s);
 }
 

@@ -10,6 +10,7 @@
  *     sched_queue.c  what workers hold: when each will be through, hungry, and whom to take from
  *     sched_group.c  how much is left of each group, and when its members will be through with it
  *     sched_choose.c which bundle a worker gets next, or from whom it takes
+ *     sched_end.c    what can still end before the job does
  *     bundle.c       the pending layers of one (checkpoint, task)
  *
  * Whatever ranks bundles, groups or workers stands in a heap whose key is a point in time or a cost
@@ -94,6 +95,12 @@ struct es_sched {
     struct es_unit_list
         delayed[ES_SCHED_N_DELAYED]; /* by number of failures: each in order of its time */
     uint32_t n_ready, n_delayed, n_promised, n_held;
+    double end_s; /* of the job's time, or INFINITY; then what follows is not used */
+    double now_s; /* of the last look for an action */
+    double fastest; /* speed of any worker so far */
+    struct es_unit_list late;         /* LATE units */
+    struct es_heap_node *fit_nodes;   /* [n_bundles] */
+    uint32_t fit;                     /* heap of bundles that have units: longest unit first */
 
     struct es_group *groups;            /* [n_groups] */
     struct es_heap_node *work_nodes;    /* [n_groups] in untouched_work or touched_drain */
@@ -144,6 +151,23 @@ uint32_t es_bundle_take(struct es_sched *sched, uint32_t bundle, uint32_t worker
                         uint32_t n_max, uint32_t *ret_units);
 /* Looks at the costs of a few bundles again, so that all follow what was learned. */
 void es_bundle_refresh_some(struct es_sched *sched);
+
+/* Takes the longest unit out of a bundle. */
+uint32_t es_bundle_take_longest(struct es_sched *sched, uint32_t bundle);
+/* Its longest unit, with the pass. */
+double es_bundle_longest_s(const struct es_sched *sched, uint32_t bundle);
+
+/* sched_end.c */
+/* Whether a worker is expected to end a unit in time, if it is appended to what it holds. */
+bool es_end_allows(const struct es_sched *sched, uint32_t unit_id, uint32_t worker);
+/* Seconds of a bundle, at speed 1 and with its pass, that a worker is expected to end in time. */
+double es_end_room_s(const struct es_sched *sched, uint32_t bundle, uint32_t worker);
+/* A bundle's units or their costs have changed. */
+void es_end_rank(struct es_sched *sched, uint32_t bundle);
+/* Sets aside what nobody can end in time any more. */
+void es_end_park(struct es_sched *sched);
+/* Whether what a worker holds is expected to end too late. */
+bool es_end_is_late(const struct es_sched *sched, uint32_t worker);
 
 /* sched_group.c */
 /* The group's work, members or their ends have changed: ranks it anew. */

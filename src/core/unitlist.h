@@ -9,6 +9,7 @@ enum es_unit_state {
     ES_UNIT_READY,    /* in its bundle */
     ES_UNIT_DELAYED,  /* failed, waits for its next try */
     ES_UNIT_PROMISED, /* given back for another worker, which gets it next */
+    ES_UNIT_LATE,     /* could not end before the job does */
     ES_UNIT_HELD,     /* in a worker's queue */
     ES_UNIT_DONE,
     ES_UNIT_FAILED,

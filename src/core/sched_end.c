@@ -1,0 +1,125 @@
+#include "core/sched_state.h"
+
+#include "core/mem.h"
+
+/* A queue may end later by such a part of its last unit: estimates move, and what was taken back would
+ * be given out again at once. */
+#define LATE_PART 0.02
+
+/* Whether enough is known of a bundle's task to refuse it: a guess must not keep a run from beginning. */
+static bool is_known(const struct es_sched *sched, uint32_t bundle)
+{
+    return es_cost_doubt(sched->cost, bundle % sched->n_tasks) <= 1;
+}
+
+/* Seconds from when a worker can begin with a bundle, its checkpoint loaded, to the end. */
+static double left_s(const struct es_sched *sched, uint32_t bundle, uint32_t worker)
+{
+    const struct es_sched_worker *own = &sched->workers[worker];
+    double begin_s = own->queue.n == 0 ? sched->now_s : fmax(own->end_s, sched->now_s);
+    uint32_t checkpoint = bundle / sched->n_tasks;
+    if (checkpoint != own->checkpoint)
+        begin_s += es_cost_load(sched->cost, checkpoint);
+    return sched->end_s - begin_s;
+}
+
+bool es_end_allows(const struct es_sched *sched, uint32_t unit_id, uint32_t worker)
+{
+    if (isinf(sched->end_s))
+        return true;
+    uint32_t bundle = es_bundle_of(sched, unit_id);
+    double needs_s = es_bundle_unit_s(sched, bundle, unit_id);
+    if (bundle != sched->workers[worker].bundle)
+        needs_s += es_bundle_pass_s(sched, bundle);
+    return !is_known(sched, bundle) ||
+           needs_s <= left_s(sched, bundle, worker) * sched->workers[worker].speed;
+}
+
+double es_end_room_s(const struct es_sched *sched, uint32_t bundle, uint32_t worker)
+{
+    if (isinf(sched->end_s) || !is_known(sched, bundle))
+        return (double)INFINITY;
+    double room_s = left_s(sched, bundle, worker) * sched->workers[worker].speed;
+    if (bundle == sched->workers[worker].bundle) /* the pass is made */
+        room_s += es_bundle_pass_s(sched, bundle);
+    return room_s;
+}
+
+void es_end_rank(struct es_sched *sched, uint32_t bundle)
+{
+    if (!sched->fit_nodes)
+        return;
+    if (sched->bundles[bundle].units.n == 0 || !is_known(sched, bundle))
+        es_heap_remove(sched->fit_nodes, &sched->fit, bundle);
+    else
+        es_heap_set(sched->fit_nodes, &sched->fit, bundle, es_bundle_longest_s(sched, bundle));
+}
+
+/* Seconds of work, at speed 1, that anybody could still end in time. */
+static double most_s(const struct es_sched *sched)
+{
+    return (sched->end_s - sched->now_s) * fmax(sched->fastest, 1);
+}
+
+void es_end_park(struct es_sched *sched)
+{
+    if (isinf(sched->end_s))
+        return;
+    while (sched->fit != ES_HEAP_EMPTY && sched->fit_nodes[sched->fit].key > most_s(sched)) {
+        uint32_t bundle = sched->fit;
+        uint32_t unit_id = es_bundle_take_longest(sched, bundle);
+        sched->units[unit_id].state = ES_UNIT_LATE;
+        es_unit_list_append(&sched->late, sched->units, unit_id);
+        es_group_changed(sched, es_bundle_group(sched, bundle));
+    }
+}
+
+/* Those that could end in time after all are ready again. */
+static void unpark(struct es_sched *sched)
+{
+    for (uint32_t id = sched->late.first; id != ES_NONE;) {
+        uint32_t next = sched->units[id].next, bundle = es_bundle_of(sched, id);
+        double needs_s = es_bundle_unit_s(sched, bundle, id) + es_bundle_pass_s(sched, bundle);
+        if (needs_s <= most_s(sched) || !is_known(sched, bundle)) {
+            es_unit_list_remove(&sched->late, sched->units, id);
+            es_sched_make_ready(sched, id, sched->now_s);
+        }
+        id = next;
+    }
+}
+
+bool es_end_is_late(const struct es_sched *sched, uint32_t worker)
+{
+    const struct es_sched_worker *own = &sched->workers[worker];
+    uint32_t last = own->queue.last;
+    if (isinf(sched->end_s) || !is_known(sched, es_bundle_of(sched, last)))
+        return false;
+    double last_s = (double)sched->units[last].u.expected_s / own->speed;
+    return own->end_s > sched->end_s + LATE_PART * last_s;
+}
+
+int es_sched_set_end(struct es_sched *sched, double end_s, double now_s, struct es_err *err)
+{
+    if (!sched->fit_nodes && !isinf(end_s)) {
+        sched->fit_nodes = es_mem_calloc(sched->n_bundles, sizeof *sched->fit_nodes);
+        if (!sched->fit_nodes)
+            return es_err_nomem(err, "scheduling");
+        es_heap_init(sched->fit_nodes, 0, sched->n_bundles);
+        for (uint32_t b = 0; b < sched->n_bundles; b++)
+            es_end_rank(sched, b);
+    }
+    sched->end_s = end_s;
+    sched->now_s = now_s;
+    unpark(sched);
+    return 0;
+}
+
+bool es_sched_is_stuck(struct es_sched *sched, double now_s)
+{
+    if (isinf(sched->end_s) || sched->n_held + sched->n_delayed + sched->n_promised > 0 ||
+        sched->n_workers == 0 || sched->wake != ES_HEAP_EMPTY)
+        return false;
+    sched->now_s = now_s;
+    unpark(sched); /* costs may have turned out lower since */
+    return sched->wake == ES_HEAP_EMPTY && sched->n_ready + sched->late.n > 0;
+}
