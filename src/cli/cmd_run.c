@@ -11,6 +11,7 @@
 #include "evalsweep/store.h"
 #include "exec/device.h"
 #include "exec/evaluator.h"
+#include "exec/slurm.h"
 #include "mpi/bridge.h"
 #include "mpi/coordinator.h"
 #include "mpi/recorder.h"
@@ -29,11 +30,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Under mpirun, SIGKILL follows SIGTERM after about two seconds. */
-#define MPIRUN_TERM_GRACE_S 0.0
-/* Slurm waits KillWait, 30 s unless the site changed it, before SIGKILL. */
-#define SLURM_TERM_GRACE_S 25.0
-
 struct run_options {
     const char *job_path;
     const char *progress;
@@ -43,6 +39,13 @@ struct run_options {
     bool quiet;
     bool no_resume;
     bool accept_change;
+};
+
+/* How this process came to be. */
+struct launch {
+    double started_s;
+    bool by_mpi;
+    bool is_srun;
 };
 
 /* Everything of rank 0. */
@@ -62,7 +65,9 @@ struct driver {
     struct es_recorder *recorder;
     char run_dir[PATH_MAX]; /* absolute */
     struct es_provenance provenance;
+    const struct launch *launch;
     double started_s;
+    struct es_slurm *slurm;
     int signal_fd;
     struct es_coordinator_outcome outcome;
     struct es_err end_fault; /* of what the recorder wrote last; code 0: none */
@@ -292,7 +297,9 @@ static int coordinate(struct driver *d, struct es_err *err)
         .versions_json = d->provenance.versions.data,
         .not_before_ns = d->target.not_before_ns,
         .signal_fd = d->signal_fd,
-        .term_grace_s = getenv("SLURM_STEP_ID") ? SLURM_TERM_GRACE_S : MPIRUN_TERM_GRACE_S,
+        .started_s = d->started_s,
+        .slurm = d->slurm,
+        .is_srun = d->launch->is_srun,
         .report = d->ui.kind == ES_UI_NONE ? NULL : es_ui_report,
         .report_interval_s = es_ui_interval_s(&d->ui),
         .note = es_ui_note,
@@ -358,7 +365,8 @@ static void say_end(const struct driver *d, int exit_code)
            unscored, failed, state->counts.pending, state->n_evaluated, state->n_skipped,
            state->n_retries, wall);
     if (exit_code == ES_EXIT_RESUBMIT)
-        es_say("stopped with work left: submit it again with RUN_ID=%s", d->target.job->run.id);
+        es_say("stopped with work left (%s): submit it again with RUN_ID=%s",
+               d->outcome.why_stopped, d->target.job->run.id);
     if (state->counts.failed)
         es_say("failed units have failed.json and log.txt in their folders; "
                "evalsweep status %s lists them", d->target.run_dir);
@@ -407,18 +415,21 @@ static int drive(struct driver *d)
     return exit_code;
 }
 
-static int run_rank_0(const struct run_options *options, struct es_bridge *bridge,
-                      const struct es_ui *ui)
+static int run_rank_0(const struct run_options *options, const struct launch *launch,
+                      struct es_bridge *bridge, const struct es_ui *ui)
 {
     struct driver d = {
         .options = options,
+        .launch = launch,
         .ui = *ui,
         .bridge = bridge,
-        .started_s = es_clock_mono_s(),
+        .started_s = launch->started_s,
         .signal_fd = es_signal_open_drain(),
     };
+    (void)es_slurm_ask(launch->is_srun, &d.slurm, NULL); /* what it says is not needed to run */
     int exit_code = drive(&d);
     es_coordinator_send_exit(es_bridge_transport(bridge), (uint8_t)exit_code);
+    es_slurm_free(d.slurm);
     es_keeper_stop(d.keeper);
     es_lock_release(d.lock);
     es_fd_close(&d.signal_fd);
@@ -432,10 +443,10 @@ static int run_rank_0(const struct run_options *options, struct es_bridge *bridg
     return exit_code;
 }
 
-static int run_other_rank(struct es_bridge *bridge)
+static int run_other_rank(const struct launch *launch, struct es_bridge *bridge)
 {
     int signal_fd = es_signal_open_drain();
-    int exit_code = es_bridge_run(bridge, signal_fd);
+    int exit_code = es_bridge_run(bridge, signal_fd, launch->is_srun);
     es_fd_close(&signal_fd);
     return exit_code;
 }
@@ -460,15 +471,17 @@ static int run_job(const struct run_options *options)
     struct es_transport *mpi = NULL;
     struct es_bridge *bridge = NULL;
     struct es_hello hello;
-    bool is_launched = es_mpi_is_launched();
+    struct launch launch = {.started_s = es_clock_mono_s(),
+                            .by_mpi = es_mpi_is_launched(),
+                            .is_srun = es_slurm_is_srun()};
     int exit_code;
-    if (!es_ui_choose(options->progress, is_launched, options->quiet, &ui)) {
+    if (!es_ui_choose(options->progress, launch.by_mpi, options->quiet, &ui)) {
         es_say("reading the command line: --progress: expected bar, lines or none");
         return ES_EXIT_USAGE;
     }
     es_signal_block();
     int rc = es_guard_start(&err);
-    if (rc == 0 && is_launched)
+    if (rc == 0 && launch.by_mpi)
         rc = es_mpi_start(&mpi, &err);
     if (rc == 0)
         rc = check_launcher(mpi, &err);
@@ -482,9 +495,9 @@ static int run_job(const struct run_options *options)
     if (rc < 0)
         exit_code = fail_to_start(mpi, &err);
     else if (mpi && mpi->rank > 0)
-        exit_code = run_other_rank(bridge);
+        exit_code = run_other_rank(&launch, bridge);
     else
-        exit_code = run_rank_0(options, bridge, &ui);
+        exit_code = run_rank_0(options, &launch, bridge, &ui);
     es_bridge_free(bridge);
     if (mpi)
         es_mpi_finish(mpi);

@@ -447,6 +447,17 @@ void es_evaluator_stop(struct es_evaluator *evaluator, double grace_s)
     send_request(evaluator); /* what is left of it; then closes stdin */
 }
 
+void es_evaluator_kill(struct es_evaluator *evaluator)
+{
+    if (evaluator->process.pid < 0)
+        return;
+    evaluator->stopping = evaluator->terminated = true;
+    if (evaluator->ending == ES_OUTCOME_NONE)
+        evaluator->ending = ES_OUTCOME_STOPPED;
+    evaluator->term_ns = evaluator->kill_ns = never_ns;
+    es_process_signal(&evaluator->process, SIGKILL);
+}
+
 size_t es_evaluator_poll_fds(const struct es_evaluator *evaluator, struct pollfd *ret_fds)
 {
     const struct es_process *process = &evaluator->process;

@@ -23,10 +23,9 @@ static struct es_guard_cell *cells;
 struct es_guard_cell *es_guard_take(void)
 {
     for (int i = 0; cells && i < N_CELLS; i++) {
-        if (!atomic_load(&cells[i].taken)) {
-            atomic_store(&cells[i].taken, 1);
+        int is_taken = 0;
+        if (atomic_compare_exchange_strong(&cells[i].taken, &is_taken, 1))
             return &cells[i];
-        }
     }
     return NULL;
 }

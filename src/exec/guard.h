@@ -7,7 +7,7 @@
  *     es_guard_withdraw(cell);                          // before the child is reaped
  *     es_guard_release(cell);
  *
- * Threads: one thread takes and releases.
+ * Threads: any; a cell is used by one.
  */
 #ifndef ES_EXEC_GUARD_H
 #define ES_EXEC_GUARD_H

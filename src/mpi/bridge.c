@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@ struct es_bridge {
     char host[ES_WIRE_TEXT_SIZE];
     struct es_worker_args worker_args;
     pthread_t worker_thread;
+    bool was_interrupted; /* by a SIGINT */
 };
 
 static void *worker_main(void *arg)
@@ -137,6 +139,26 @@ int es_bridge_greet(struct es_bridge *bridge, const struct es_hello *hello)
                                   : es_transport_send_buf(bridge->mpi, 0, &buf);
 }
 
+/* A signal that stops this rank: its worker, at once, and rank 0 is told. A second SIGINT kills. */
+static void stop_worker(struct es_bridge *bridge, int number)
+{
+    struct es_buf buf = {0};
+    bool must_kill = number == SIGINT && bridge->was_interrupted;
+    bridge->was_interrupted |= number == SIGINT;
+    es_drain_encode(must_kill ? ES_DRAIN_KILL : 0, &buf);
+    (void)es_transport_send_buf(bridge->local, WORKER_THREAD, &buf);
+    es_drain_encode(0, &buf);
+    (void)es_transport_send_buf(bridge->mpi, 0, &buf);
+}
+
+static void take_signals(struct es_bridge *bridge, int signal_fd, bool rank_0_decides)
+{
+    int number;
+    while (signal_fd >= 0 && (number = es_signal_take(signal_fd)) > 0)
+        if (!rank_0_decides && !es_signal_is_soft(number))
+            stop_worker(bridge, number);
+}
+
 static void wait_for_events(struct es_bridge *bridge, int signal_fd)
 {
     struct pollfd fds[2] = {
@@ -146,8 +168,6 @@ static void wait_for_events(struct es_bridge *bridge, int signal_fd)
     int64_t wait_ns = es_transport_interval_ns(bridge->mpi);
     struct timespec timeout = {wait_ns / ES_NS_PER_S, wait_ns % ES_NS_PER_S};
     (void)ppoll(fds, 2, &timeout, NULL);
-    while (signal_fd >= 0 && es_signal_take(signal_fd) > 0)
-        ;
 }
 
 static bool is_exit(const struct es_message *message, uint8_t *ret_exit_code)
@@ -177,12 +197,13 @@ uint8_t es_bridge_refuse(struct es_transport *mpi, const char *why)
     }
 }
 
-uint8_t es_bridge_run(struct es_bridge *bridge, int signal_fd)
+uint8_t es_bridge_run(struct es_bridge *bridge, int signal_fd, bool rank_0_decides)
 {
     for (;;) {
         uint32_t source;
         struct es_message message;
         bool moved = false;
+        take_signals(bridge, signal_fd, rank_0_decides);
         while (es_transport_receive(bridge->local, &source, &message)) {
             (void)es_transport_send(bridge->mpi, 0, &message);
             moved = true;

@@ -27,8 +27,9 @@ int es_bridge_greet(struct es_bridge *bridge, const struct es_hello *hello);
  * exit code. */
 uint8_t es_bridge_refuse(struct es_transport *mpi, const char *why);
 
-/* Other ranks: until EXIT comes; its exit code. signal_fd (es_signal_open_drain, or -1) is drained:
- * rank 0 decides what a signal to the job means. */
-uint8_t es_bridge_run(struct es_bridge *bridge, int signal_fd);
+/* Other ranks: until EXIT comes; its exit code. signal_fd is of es_signal_open_drain, or -1. SIGUSR1 and
+ * SIGUSR2 go to all ranks, and rank 0 decides what they mean; so do SIGTERM, SIGINT and SIGHUP if
+ * rank_0_decides; if not (mpirun kills after a moment), each stops its evaluator itself. */
+uint8_t es_bridge_run(struct es_bridge *bridge, int signal_fd, bool rank_0_decides);
 
 #endif

@@ -5,12 +5,12 @@
 #include "mpi/failures.h"
 #include "mpi/ratemeter.h"
 #include "mpi/roster.h"
+#include "mpi/stopping.h"
 #include "sys/clock.h"
 #include "sys/signal.h"
 
 #include <math.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +22,8 @@
 #define ASSIGN_BYTES 65536
 /* What a worker gets beyond its grace to answer QUIT, before the job ends without it. */
 #define BYE_TIMEOUT_S 30.0
+/* What is left of Slurm's KillWait when running units have had theirs. */
+#define KILL_WAIT_SPARE_S 5.0
 /* The same trouble in writing is not said more often. */
 #define FAULT_INTERVAL_S 60.0
 
@@ -39,13 +41,12 @@ struct coordinator {
     struct es_ratemeter rate;
     struct es_worker_state *worker_states; /* [n_ranks] scratch */
     struct es_coordinator_outcome outcome;
-    double started_s;
+    struct es_stopping stopping;
     double report_due_s;
     double status_due_s;
     double fault_due_s;
     bool was_ready; /* some worker was: the evaluator can be started */
-    bool is_draining;
-    double drained_by_s; /* while draining: when to go on without the rest */
+    double drained_by_s; /* while stopping: when to go on without the rest */
     double quit_by_s; /* once QUIT was sent: when to go on without the answers */
     struct es_err fault; /* what made the run impossible; code 0: nothing */
 };
@@ -172,6 +173,21 @@ static void handle_ready(struct coordinator *c, uint32_t source, const struct es
     }
 }
 
+/* A signal of its own stops a rank. Under mpirun that is mostly the end of all, of which rank 0 will hear
+ * in a moment; until then, and if it is not, the others go on. */
+static void take_drained(struct coordinator *c, uint32_t source)
+{
+    static const char why[] = "a signal told its rank to stop";
+    if (c->stopping.is_stopping)
+        return; /* so does everybody; what it holds comes back */
+    lose_worker(c, source, why);
+    if (c->outcome.ending == ES_ENDING_NO_WORKER || c->outcome.ending == ES_ENDING_CANNOT_START) {
+        c->outcome.ending = ES_ENDING_STOPPED;
+        c->fault = (struct es_err){0};
+        (void)snprintf(c->outcome.why_stopped, sizeof c->outcome.why_stopped, "%s", why);
+    }
+}
+
 /* --- Results --- */
 
 static bool is_held(struct coordinator *c, uint32_t worker, const struct es_result_entry *entry)
@@ -285,6 +301,9 @@ static void handle(struct coordinator *c, uint32_t source, struct es_message *me
         break;
     case ES_MESSAGE_BYE:
         c->roster.ranks[source].state = ES_RANK_GONE;
+        break;
+    case ES_MESSAGE_DRAIN:
+        take_drained(c, source);
         break;
     default:
         lose_worker(c, source, "it sent a message that a worker does not send");
@@ -422,53 +441,81 @@ static void report(struct coordinator *c, bool is_last)
 
 /* --- Stopping --- */
 
-static void drain(struct coordinator *c, double grace_s)
+/* Nothing begins any more, and what runs gets its grace. */
+static void drain(struct coordinator *c, double grace_s, const char *why)
 {
-    c->is_draining = true;
-    c->drained_by_s = now() + grace_s + BYE_TIMEOUT_S;
+    c->drained_by_s = now() + fmax(grace_s, 0) + BYE_TIMEOUT_S;
+    (void)snprintf(c->outcome.why_stopped, sizeof c->outcome.why_stopped, "%s", why);
+    if (grace_s == ES_DRAIN_KILL)
+        note(c, true, "%s: evaluators are killed", why);
+    else
+        note(c, true, "%s: stopping, running units get %.0f s", why, grace_s);
     for (uint32_t r = 0; r < c->roster.n_ranks; r++) {
-        if (c->roster.ranks[r].state != ES_RANK_READY)
+        enum es_rank_state state = c->roster.ranks[r].state;
+        if (state != ES_RANK_CONFIGURED && state != ES_RANK_READY && state != ES_RANK_QUITTING)
             continue;
         es_drain_encode(grace_s, &c->message);
         send(c, r, &c->message);
     }
 }
 
+/* What running units get after a SIGTERM: srun waits before it kills, mpirun hardly does. */
+static double term_grace_s(const struct coordinator *c)
+{
+    if (!c->config->is_srun || !c->config->slurm)
+        return 0;
+    double spare_s = es_slurm_kill_wait_s(c->config->slurm) - KILL_WAIT_SPARE_S;
+    return fmax(fmin(c->config->job->limits.grace_s, spare_s), 0);
+}
+
 static void take_signals(struct coordinator *c)
 {
     int number;
-    while (c->config->signal_fd >= 0 && (number = es_signal_take(c->config->signal_fd)) > 0) {
-        bool is_soft = number == SIGUSR1 || number == SIGUSR2;
-        double grace_s = is_soft ? c->config->job->limits.grace_s : c->config->term_grace_s;
-        if (c->is_draining && !is_soft)
-            grace_s = 0; /* a second one: stop at once */
-        note(c, true, "%s: stopping, running units get %.0f s", strsignal(number), grace_s);
-        drain(c, grace_s);
-    }
+    double grace_s;
+    while (c->config->signal_fd >= 0 && (number = es_signal_take(c->config->signal_fd)) > 0)
+        if (es_stopping_signal(&c->stopping, number, term_grace_s(c), now(), &grace_s))
+            drain(c, grace_s, strsignal(number));
 }
 
-static double drain_due_s(const struct coordinator *c)
+/* The end of the job's time, as it becomes known. */
+static void set_end(struct coordinator *c, double end_s)
 {
-    const struct es_job *job = c->config->job;
-    if (job->limits.time_limit_s <= 0 || c->is_draining)
-        return (double)INFINITY;
-    return c->started_s + job->limits.time_limit_s - job->limits.grace_s;
-}
-
-static void watch_time_limit(struct coordinator *c)
-{
-    if (now() < drain_due_s(c))
+    if (end_s >= c->stopping.end_s)
         return;
-    note(c, true, "the time limit of %.0f s is near: stopping, running units get %.0f s",
-         c->config->job->limits.time_limit_s, c->config->job->limits.grace_s);
-    drain(c, c->config->job->limits.grace_s);
+    c->stopping.end_s = end_s;
+    if (es_sched_set_end(c->sched, es_stopping_work_end_s(&c->stopping), now(), &c->fault) == 0)
+        note(c, false, "this job's time ends in %.0f s", end_s - now());
+}
+
+static void watch_time(struct coordinator *c)
+{
+    double grace_s;
+    char why[80];
+    if (c->config->slurm)
+        set_end(c, es_slurm_end_s(c->config->slurm));
+    if (!es_stopping_time(&c->stopping, now(), &grace_s))
+        return;
+    (void)snprintf(why, sizeof why, "the time limit is %.0f s away",
+                   fmax(c->stopping.end_s - now(), 0));
+    drain(c, grace_s, why);
+}
+
+/* What is left would take longer than there is time: no reason to hold on to the GPUs. */
+static void stop_if_stuck(struct coordinator *c)
+{
+    if (es_roster_count(&c->roster, ES_RANK_CONFIGURED) > 0 ||
+        !es_sched_is_stuck(c->sched, now()))
+        return;
+    c->stopping.is_stopping = true;
+    c->stopping.until_s = now();
+    drain(c, 0, "no unit that is left is expected to end within the time limit");
 }
 
 static bool has_ended(const struct coordinator *c)
 {
     if (c->outcome.ending != ES_ENDING_FINISHED || c->fault.code)
         return true;
-    if (c->is_draining) /* a worker may hang in a file server */
+    if (c->stopping.is_stopping) /* a worker may hang in a file server */
         return es_sched_n_held(c->sched) == 0 || now() >= c->drained_by_s;
     return es_sched_finished(c->sched);
 }
@@ -500,10 +547,10 @@ static void wait_for_events(struct coordinator *c, double until_s)
 
 static double next_due_s(const struct coordinator *c)
 {
-    double due_s = fmin(c->status_due_s, drain_due_s(c));
+    double due_s = fmin(c->status_due_s, es_stopping_due_s(&c->stopping));
     if (c->config->report)
         due_s = fmin(due_s, c->report_due_s);
-    return fmin(due_s, c->is_draining ? c->drained_by_s : es_sched_deadline(c->sched));
+    return fmin(due_s, c->stopping.is_stopping ? c->drained_by_s : es_sched_deadline(c->sched));
 }
 
 static void send_quit(struct coordinator *c)
@@ -523,14 +570,17 @@ static void run(struct coordinator *c)
     while (!has_ended(c)) {
         receive_all(c);
         take_signals(c);
-        watch_time_limit(c);
-        if (!c->is_draining && c->roster.n_expected == 0)
+        watch_time(c);
+        if (!c->stopping.is_stopping && c->roster.n_expected == 0) {
             act(c);
+            stop_if_stuck(c);
+        }
         report(c, false);
         if (!has_ended(c))
             wait_for_events(c, next_due_s(c));
     }
-    if (c->is_draining && c->outcome.ending == ES_ENDING_FINISHED && !es_sched_finished(c->sched))
+    if (c->stopping.is_stopping && c->outcome.ending == ES_ENDING_FINISHED &&
+        !es_sched_finished(c->sched))
         c->outcome.ending = ES_ENDING_STOPPED;
     for (uint32_t r = 0; r < c->roster.n_ranks; r++)
         confirm_failures(c, r);
@@ -538,8 +588,7 @@ static void run(struct coordinator *c)
     send_quit(c);
     while (es_roster_count(&c->roster, ES_RANK_QUITTING) > 0 && now() < c->quit_by_s) {
         receive_all(c);
-        while (c->config->signal_fd >= 0 && es_signal_take(c->config->signal_fd) > 0)
-            ; /* the run is at its end already; left unread, they would keep the wait from waiting */
+        take_signals(c); /* an evaluator that is slow to end may be hurried */
         if (es_roster_count(&c->roster, ES_RANK_QUITTING) > 0)
             wait_for_events(c, c->quit_by_s);
     }
@@ -580,7 +629,7 @@ int es_coordinator_run(const struct es_coordinator_config *config,
     struct coordinator c = {
         .config = config,
         .grid = config->job->grid,
-        .started_s = now(),
+        .stopping = {.grace_s = config->job->limits.grace_s, .end_s = (double)INFINITY},
         .report_due_s = now() + config->report_interval_s,
         .outcome = {.state = {.alive = true,
                               .counts = config->counts,
@@ -589,6 +638,8 @@ int es_coordinator_run(const struct es_coordinator_config *config,
     es_result_init(&c.result);
     int rc = prepare(&c, err);
     if (rc == 0) {
+        if (config->job->limits.time_limit_s > 0)
+            set_end(&c, config->started_s + config->job->limits.time_limit_s);
         run(&c);
         c.outcome.failure = es_failures_commonest(c.failures);
         c.outcome.forgiven = es_failures_take_forgiven(c.failures, &c.outcome.n_forgiven);

@@ -9,6 +9,7 @@
 #include "evalsweep/cost.h"
 #include "evalsweep/jobfile.h"
 #include "evalsweep/units.h"
+#include "exec/slurm.h"
 #include "mpi/failures.h"
 #include "mpi/recorder.h"
 #include "mpi/transport.h"
@@ -25,8 +26,10 @@ struct es_coordinator_config {
     const char *run_dir; /* absolute */
     const char *versions_json;
     int64_t not_before_ns;
-    int signal_fd;       /* of es_signal_open_drain, or -1 */
-    double term_grace_s; /* what running units get after SIGTERM or SIGINT */
+    double started_s; /* of the job, on the clock of es_clock_mono_s: limits.time_limit_s counts from it */
+    const struct es_slurm *slurm; /* may know when the job ends; NULL: no */
+    int signal_fd;                /* of es_signal_open_drain, or -1 */
+    bool is_srun; /* running units get Slurm's KillWait, nearly, after a SIGTERM; otherwise nothing */
     /* Called every report_interval_s and at the end; may be NULL. */
     void (*report)(void *context, const struct es_run_state *state);
     double report_interval_s;
@@ -50,6 +53,7 @@ struct es_coordinator_outcome {
     uint32_t *forgiven; /* [n_forgiven] units that failed.json may call failed, and that were to be tried
                            again; the caller frees it */
     size_t n_forgiven;
+    char why_stopped[200];     /* STOPPED */
     struct es_run_state state; /* the last; its workers are not valid any more */
 };
 

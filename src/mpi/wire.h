@@ -26,7 +26,8 @@ enum es_message_type {
     ES_MESSAGE_ASSIGN,    /* C->W: bundles to append to the queue */
     ES_MESSAGE_RECALL,    /* C->W: units to give back unless begun */
     ES_MESSAGE_RESULTS,   /* W->C: what became of units, in order */
-    ES_MESSAGE_DRAIN,     /* C->W: begin nothing more; give what is queued back */
+    ES_MESSAGE_DRAIN,     /* C->W: begin nothing more; give what is queued back. W->C: the rank does so,
+                             for a signal of its own */
     ES_MESSAGE_QUIT,      /* C->W: stop the evaluator; no unit is held any more */
     ES_MESSAGE_BYE,       /* W->C: the evaluator has stopped */
     ES_MESSAGE_EXIT,      /* C->W: end the process with this exit code */
@@ -161,7 +162,8 @@ void es_results_add(struct es_buf *buf, const struct es_result_entry *entry,
 bool es_results_next(struct es_wire_reader *reader, struct es_result_entry *ret_entry,
                      struct es_result *result);
 
-/* DRAIN: seconds that running units get. */
+/* DRAIN: seconds that running units get; ES_DRAIN_KILL: none, and evaluators no SIGTERM either. */
+#define ES_DRAIN_KILL (-1.0)
 void es_drain_encode(double grace_s, struct es_buf *buf);
 int es_drain_decode(const struct es_message *message, double *ret_grace_s);
 

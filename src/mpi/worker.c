@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #define NULL_BURST 64
 #define KILL_AFTER_S 5.0
 #define QUIT_GRACE_S 10.0
+#define LONGEST_S 1e9
 #define LOG_LIMIT_BYTES ((size_t)16 << 20)
 
 struct worker {
@@ -46,7 +48,7 @@ struct worker {
     struct es_buf message;    /* any other message in the making */
     bool is_broken;           /* told the coordinator that it cannot go on */
     bool is_draining;
-    int64_t drain_until_ns;
+    int64_t drain_until_ns; /* valid while draining */
     bool is_quitting;
     bool has_ended;
 };
@@ -178,6 +180,7 @@ static int configure(struct worker *w, struct es_message *message, struct es_err
         .device = w->device,
         .rank = w->args->rank,
         .not_before_ns = w->config.not_before_ns,
+        .was_interrupted = w->is_draining,
     };
     es_attempt_init(&w->attempt);
     send_ready(w, "", w->device);
@@ -209,15 +212,29 @@ static void return_backlog(struct worker *w)
         add_plain_result(w, unit, ES_RESULT_RETURNED);
 }
 
-static void drain(struct worker *w, const struct es_message *message)
+/* What the evaluator gets to end by itself, once no unit is left for it. */
+static double quit_grace_s(const struct worker *w)
+{
+    double left_s = (double)(w->drain_until_ns - es_clock_mono_ns()) / 1e9;
+    return !w->is_draining || left_s > QUIT_GRACE_S ? QUIT_GRACE_S : left_s;
+}
+
+/* May come before the configuration (from a signal of this rank), while quitting, and again. */
+static bool drain(struct worker *w, const struct es_message *message)
 {
     double grace_s;
     if (es_drain_decode(message, &grace_s) < 0)
-        return;
+        return false;
     w->is_draining = true;
-    w->drain_until_ns = es_clock_mono_ns() + (int64_t)(grace_s * 1e9);
+    w->drain_until_ns = es_clock_mono_ns() + (int64_t)(fmin(fmax(grace_s, 0), LONGEST_S) * 1e9);
     w->attempt.was_interrupted = true;
-    return_backlog(w);
+    if (w->job)
+        return_backlog(w);
+    if (w->evaluator && grace_s < 0)
+        es_evaluator_kill(w->evaluator);
+    else if (w->evaluator && w->is_quitting)
+        es_evaluator_stop(w->evaluator, quit_grace_s(w));
+    return true;
 }
 
 /* False: the message makes no sense now, or is malformed. */
@@ -233,9 +250,6 @@ static bool handle_when_configured(struct worker *w, const struct es_message *me
     case ES_MESSAGE_RECALL:
         recall(w, message);
         return true;
-    case ES_MESSAGE_DRAIN:
-        drain(w, message);
-        return true;
     default:
         return false;
     }
@@ -248,7 +262,9 @@ static void handle(struct worker *w, struct es_message *message)
     if (type == ES_MESSAGE_QUIT) {
         w->is_quitting = true;
         if (w->evaluator)
-            es_evaluator_stop(w->evaluator, QUIT_GRACE_S);
+            es_evaluator_stop(w->evaluator, quit_grace_s(w));
+    } else if (type == ES_MESSAGE_DRAIN && drain(w, message)) {
+        /* done */
     } else if (w->is_broken) {
         /* whatever it is, it came before the coordinator knew */
     } else if (type == ES_MESSAGE_CONFIG && !w->job) {

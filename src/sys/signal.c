@@ -10,6 +10,7 @@ static sigset_t drain_set(void)
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGUSR1);
     sigaddset(&set, SIGUSR2);
@@ -42,6 +43,11 @@ int es_signal_open_child(void)
 {
     sigset_t set = child_set();
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+bool es_signal_is_soft(int number)
+{
+    return number == SIGUSR1 || number == SIGUSR2;
 }
 
 int es_signal_take(int fd)

@@ -739,6 +739,26 @@ static void test_stop_busy(void **state)
     }
 }
 
+static void test_kill(void **state)
+{
+    struct fixture *f = *state;
+    f->spec.kill_after_s = 1e6;
+    for (int i = 0; i < 4; i++) {
+        char arguments[] = "--ignore-term --hang";
+        create(f, i < 2, arguments);
+        begin(f);
+        if (i % 2 == 1) /* also when it was asked to stop before */
+            es_evaluator_stop(f->evaluator, 0);
+        es_evaluator_step(f->evaluator, es_clock_mono_ns());
+        es_evaluator_kill(f->evaluator);
+        wait_state(f, ES_EVALUATOR_STOPPED);
+        assert_int_equal(wait_outcome(f)->kind, ES_OUTCOME_STOPPED);
+        es_evaluator_kill(f->evaluator); /* nothing left to kill */
+        es_evaluator_free(f->evaluator);
+        f->evaluator = NULL;
+    }
+}
+
 static void test_died_while_idle(void **state)
 {
     struct fixture *f = *state;
@@ -883,6 +903,7 @@ int main(void)
         CASE(test_no_timeout_after_the_reply),
         CASE(test_stop_idle),
         CASE(test_stop_busy),
+        CASE(test_kill),
         CASE(test_died_while_idle),
         CASE(test_closed_stdin),
         CASE(test_request_larger_than_a_pipe),

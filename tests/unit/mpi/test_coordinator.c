@@ -6,6 +6,7 @@
 #include "run/folder.h"
 #include "run/layout.h"
 #include "run/scan.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/signal.h"
 
@@ -40,6 +41,7 @@ struct fixture {
     uint32_t pending[4096];
     uint32_t n_pending;
     struct es_buf late; /* a message that rank 1 sends right after its HELLO, if there is one */
+    double started_s;
     int signal_pipe[2];
     char notes[16384];
     struct es_coordinator_outcome outcome;
@@ -161,6 +163,7 @@ static void run(struct fixture *f, uint32_t n_workers)
         .run_dir = f->run_dir,
         .versions_json = "{}",
         .not_before_ns = INT64_MIN,
+        .started_s = f->started_s,
         .signal_fd = f->signal_pipe[0],
         .note = note,
         .context = f,
@@ -413,6 +416,43 @@ static void a_signal_drains_and_loses_nothing(void **state)
     assert_table_equals_markers(f);
 }
 
+/* The scan, before the coordinator begins, counts. */
+static void the_time_limit_counts_from_the_jobs_start(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, "{\"mode\":\"null\",\"markers\":true}", false);
+    f->job->limits.time_limit_s = 1000;
+    f->job->limits.grace_s = 10;
+    f->started_s = es_clock_mono_s() - 995;
+    run(f, 1);
+    assert_int_equal(f->outcome.ending, ES_ENDING_STOPPED);
+    assert_int_equal(f->outcome.state.counts.pending, 60);
+    assert_non_null(strstr(f->outcome.why_stopped, "time limit"));
+    assert_table_equals_markers(f);
+}
+
+/* A signal came to the worker's rank only, under mpirun. */
+static void a_rank_that_drains_by_itself_is_done_without(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, "{\"mode\":\"null\",\"markers\":true}", false);
+    f->late = (struct es_buf){0};
+    es_drain_encode(0, &f->late);
+    run(f, 2);
+    assert_int_equal(f->outcome.ending, ES_ENDING_FINISHED);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+    assert_non_null(strstr(f->notes, "worker 1 on h is out: a signal told its rank to stop"));
+    teardown(state);
+    setup(state);
+    load_job(f, "{\"mode\":\"null\",\"markers\":true}", false);
+    f->late = (struct es_buf){0};
+    es_drain_encode(0, &f->late);
+    run(f, 1); /* the last one: stopped, and not out of workers */
+    assert_int_equal(f->rc, 0);
+    assert_int_equal(f->outcome.ending, ES_ENDING_STOPPED);
+    assert_int_equal(f->outcome.state.counts.pending, 60);
+}
+
 /* A rank that tells of a unit that it was not given (it was given up before, say). */
 static void results_of_units_not_held_are_not_counted(void **state)
 {
@@ -481,6 +521,9 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(the_evaluators_own_marker_is_what_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(a_signal_drains_and_loses_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_time_limit_counts_from_the_jobs_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_rank_that_drains_by_itself_is_done_without, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(results_of_units_not_held_are_not_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(ranks_that_do_not_speak_the_protocol_are_refused, setup,
                                         teardown),

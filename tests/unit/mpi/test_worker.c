@@ -269,6 +269,21 @@ static void a_drain_gives_back_everything_and_interrupts(void **state)
     quit(f);
 }
 
+/* A signal of its own rank: it comes whenever it comes. */
+static void a_drain_before_the_configuration_holds(void **state)
+{
+    struct fixture *f = *state;
+    struct es_buf buf = {0};
+    es_drain_encode(0, &buf);
+    send(f, &buf);
+    start(f, fake(",\"--hang\"", ",\"timeout_s\":600"));
+    assign(f, 0, 0, 2);
+    assert_next(f, id_of(f, 0, 0, 0), ES_RESULT_RETURNED);
+    assert_next(f, id_of(f, 0, 1, 0), ES_RESULT_RETURNED);
+    assert_false(exists(f, (struct es_unit){0, 0, 0}, "."));
+    quit(f);
+}
+
 static void a_unit_that_ends_within_the_grace_is_done(void **state)
 {
     struct fixture *f = *state;
@@ -397,6 +412,7 @@ int main(void)
         TEST_OF(units_run_in_order_and_are_marked),
         TEST_OF(a_recall_gives_back_what_was_not_begun),
         TEST_OF(a_drain_gives_back_everything_and_interrupts),
+        TEST_OF(a_drain_before_the_configuration_holds),
         TEST_OF(a_unit_that_ends_within_the_grace_is_done),
         TEST_OF(failures_tell_why),
         TEST_OF(a_score_of_nan_is_done),

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const int drain_signals[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+static const int drain_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 
 static int block(void **state)
 {
