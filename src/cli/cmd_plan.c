@@ -21,6 +21,7 @@ struct plan {
     struct es_counts counts;
     struct es_forecast *forecast; /* NULL: nothing is pending */
     double wall_s[N_WORKER_COUNTS];
+    bool retries_failed; /* as run does, unless it is told not to */
     double time_limit_s; /* NaN: not asked for */
     uint32_t n_needed;   /* workers to end within it; 0: cannot be done */
 };
@@ -34,9 +35,9 @@ static int make_plan(const char *path, const struct es_opt_list *sets, struct pl
     if (rc < 0)
         return rc;
     p->counts = es_units_count(p->units);
-    if (p->counts.pending + p->counts.failed == 0)
+    if (p->counts.pending + (p->retries_failed ? p->counts.failed : 0) == 0)
         return 0;
-    rc = es_forecast_create(&p->target, p->units, &p->forecast, err);
+    rc = es_forecast_create(&p->target, p->units, p->retries_failed, &p->forecast, err);
     for (size_t i = 0; rc == 0 && i < N_WORKER_COUNTS; i++)
         rc = es_forecast_wall_s(p->forecast, worker_counts[i], &p->wall_s[i], err);
     if (rc == 0 && !isnan(p->time_limit_s))
@@ -108,10 +109,11 @@ static void print_text(const struct plan *p)
         printf("nothing is left to do\n");
 }
 
-static int plan(const char *path, const struct es_opt_list *sets, double time_limit_s, bool json)
+static int plan(const char *path, const struct es_opt_list *sets, double time_limit_s,
+                bool retries_failed, bool json)
 {
     struct es_err err = {0};
-    struct plan p = {.time_limit_s = time_limit_s};
+    struct plan p = {.time_limit_s = time_limit_s, .retries_failed = retries_failed};
     int exit_code = ES_EXIT_OK;
     if (make_plan(path, sets, &p, &err) < 0) {
         exit_code = es_say_error(&err);
@@ -132,11 +134,13 @@ int es_cmd_plan(int argc, char **argv)
 {
     const char *path = NULL, *limit = NULL;
     struct es_opt_list sets = {0};
-    bool json = false;
+    bool json = false, no_retry_failed = false;
     double time_limit_s = (double)NAN;
     const struct es_opt table[] = {
         {"time-limit", "TIME", "how many workers end within it: 12h, 1-00:00:00", NULL, &limit,
          NULL},
+        {"no-retry-failed", NULL, "the failed ones are left as they are, as by run", &no_retry_failed,
+         NULL, NULL},
         {"json", NULL, "one JSON document on stdout", &json, NULL, NULL},
         {"set", "A.B=JSON", "override a value of the job file", NULL, NULL, &sets},
     };
@@ -158,7 +162,7 @@ int es_cmd_plan(int argc, char **argv)
                "1-00:00:00, found \"%s\"", limit);
         exit_code = ES_EXIT_USAGE;
     } else {
-        exit_code = plan(path, &sets, time_limit_s, json);
+        exit_code = plan(path, &sets, time_limit_s, !no_retry_failed, json);
     }
     es_opt_list_clear(&sets);
     return exit_code;

@@ -38,6 +38,7 @@ struct run_options {
     bool json;
     bool quiet;
     bool no_resume;
+    bool no_retry_failed;
     bool accept_change;
 };
 
@@ -80,6 +81,8 @@ static int parse(int argc, char **argv, struct run_options *options, enum es_opt
         {"only", "AXIS=NAME,...", "run only these of checkpoint=, layer=, task=", NULL, NULL,
          &options->only},
         {"no-resume", NULL, "evaluate everything again", &options->no_resume, NULL, NULL},
+        {"no-retry-failed", NULL, "leave units alone that failed for good in an earlier start",
+         &options->no_retry_failed, NULL, NULL},
         {"accept-change", NULL, "go on although evaluator or layout changed",
          &options->accept_change, NULL, NULL},
         {"progress", "bar|lines|none", "how progress is shown on stderr", NULL,
@@ -235,7 +238,7 @@ static int prepare(struct driver *d, struct es_err *err)
     if (rc == 0)
         rc = open_run_folder(d, err);
     if (rc == 0)
-        rc = es_target_scan(&d->target, false, &d->units, &d->summary, err);
+        rc = es_target_scan(&d->target, d->options->no_retry_failed, &d->units, &d->summary, err);
     if (rc == 0)
         rc = list_pending(d, err);
     if (rc == 0)
@@ -250,8 +253,11 @@ static void say_start(const struct driver *d)
     es_target_say_findings(&d->target, &d->summary);
     if (d->options->quiet)
         return;
-    es_say("run %s: %u units: %u done, %u to do%s; %u rank%s; results in %s",
-           d->target.job->run.id, counts.done + counts.pending + counts.failed, counts.done,
+    char failed[64] = "";
+    if (counts.failed)
+        (void)snprintf(failed, sizeof failed, ", %u failed and left so", counts.failed);
+    es_say("run %s: %u units: %u done%s, %u to do%s; %u rank%s; results in %s",
+           d->target.job->run.id, counts.done + counts.pending + counts.failed, counts.done, failed,
            d->n_pending, d->options->only.n ? " (--only)" : "", n_ranks, n_ranks == 1 ? "" : "s",
            d->target.run_dir);
 }

@@ -67,7 +67,7 @@ static void fill_times(struct es_forecast *f)
     }
 }
 
-int es_forecast_create(const struct es_target *target, struct es_units *units,
+int es_forecast_create(const struct es_target *target, struct es_units *units, bool retries_failed,
                        struct es_forecast **ret_forecast, struct es_err *err)
 {
     uint32_t n_units = es_grid_n_units(target->grid);
@@ -92,7 +92,8 @@ int es_forecast_create(const struct es_target *target, struct es_units *units,
     }
     const int8_t *status = es_units_columns(units).status;
     for (uint32_t id = 0; id < n_units; id++) {
-        f->pending[id] = status[id] == ES_STATUS_PENDING || status[id] == ES_STATUS_FAILED;
+        f->pending[id] = status[id] == ES_STATUS_PENDING ||
+                         (retries_failed && status[id] == ES_STATUS_FAILED);
         f->n_pending += f->pending[id];
     }
     fill_times(f);

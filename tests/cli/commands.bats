@@ -128,6 +128,31 @@ assert all(r["status"] == "done" and 0 <= float(r["main_score"]) <= 1 for r in r
 END
 }
 
+@test "--no-retry-failed leaves failed units failed, and they count" {
+    write_job --fail-unit /B --error
+    run "$evalsweep" run job.json --only checkpoint=step0
+    [ "$status" -eq 1 ]
+    write_job # they would not fail any more
+    : >count
+    failed=$(find runs -name failed.json -exec md5sum {} + | sort)
+    run "$evalsweep" plan --json --no-retry-failed job.json
+    [ "$(echo "$output" | json failed)" -eq 4 ]
+    run "$evalsweep" run job.json --accept-change --no-retry-failed --json
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"8 done, 4 failed and left so, 48 to do"* ]]
+    [ "$(echo "$output" | grep '^{' | json failed)" -eq 4 ]
+    [ "$(echo "$output" | grep '^{' | json pending)" -eq 0 ]
+    [ "$(n_evaluated)" -eq 48 ]
+    [ "$(find runs -name failed.json -exec md5sum {} + | sort)" = "$failed" ]
+    run "$evalsweep" plan job.json --no-retry-failed # nothing else is left to predict
+    [[ "$output" == *"nothing is left to do"* ]]
+    run "$evalsweep" plan job.json
+    [[ "$output" == *"predicted wall time"* ]]
+    run "$evalsweep" run job.json
+    [ "$status" -eq 0 ]
+    [ "$(n_evaluated)" -eq 52 ]
+}
+
 @test "retry clears failed units, and finished ones when asked" {
     write_job --fail-unit step4 --error
     run "$evalsweep" run job.json --set limits.max_consecutive_failures=100
