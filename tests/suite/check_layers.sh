@@ -39,7 +39,7 @@ only mpi.h src/mpi/transport_mpi.c
 only hdf5.h src/store/ src/cli/main.c
 only hdf5_hl.h src/store/
 only cjson/cJSON.h src/sys/ src/run/ src/cli/main.c src/cli/provenance.c
-only pthread.h src/sys/ src/run/ src/mpi/
+only pthread.h src/sys/ src/run/ src/mpi/ src/exec/slurm.c
 
 # Pure C: memory, strings, mathematics, and text into memory.
 allowed='__assert_fail|__stack_chk_fail|__errno_location|__ctype_b_loc|__isoc[0-9]+_\w+|_GLOBAL_OFFSET_TABLE_'
