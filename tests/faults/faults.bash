@@ -1,6 +1,7 @@
 # For the bats files of this folder: a small run whose calls on its files fail, and what must hold then.
 # EVALSWEEP_FULL=1 tries every place and kind of fault, where the short run steps through them.
 
+# shellcheck disable=SC2154,SC2120 # common.bash sets the names; job_pids may go without its argument
 load ../helper/common
 
 checker=$repo/tests/faults/check_tree.py

@@ -25,6 +25,7 @@
  *   --reply-then-exit N   a whole reply, then exit N
  *   --big-reply BYTES     a reply of so many bytes, without a newline
  *   --close-stdin         stop reading, and stay
+ *   --close-reply         close the reply descriptor in place of a reply, and stay
  *   --fork-grandchild     leave a child behind that sleeps
  *   --print TEXT          print TEXT and a newline on stdout, and TEXT on stderr
  *   --spam BYTES          print so many bytes
@@ -48,7 +49,7 @@ extern char **environ;
 struct options {
     bool persistent, reply_by_path, own_marker, no_result;
     bool error, retry, hang, ignore_term, garbage, wrong_unit, nan, twice, die_mid_line;
-    bool close_stdin, fork_grandchild, reply_then_exit;
+    bool close_stdin, close_reply, fork_grandchild, reply_then_exit;
     long units, load_ms, sleep_ms, exit_code, signal, fail_attempts, then_code;
     long spam_bytes, big_reply_bytes;
     const char *marker, *count_file, *dump_env, *dump_args, *hold, *fail_unit, *print;
@@ -153,6 +154,7 @@ static const struct option_row rows[] = {
     {"--reply-then-exit", &options.reply_then_exit, &options.then_code, NULL},
     {"--big-reply", NULL, &options.big_reply_bytes, NULL},
     {"--close-stdin", &options.close_stdin, NULL, NULL},
+    {"--close-reply", &options.close_reply, NULL, NULL},
     {"--fork-grandchild", &options.fork_grandchild, NULL, NULL},
     {"--print", NULL, NULL, &options.print},
     {"--spam", NULL, &options.spam_bytes, NULL},
@@ -183,7 +185,7 @@ static bool does_wrong(void)
     return options.error || options.exit_code >= 0 || options.signal || options.hang ||
            options.garbage || options.wrong_unit || options.nan || options.twice ||
            options.die_mid_line || options.reply_then_exit || options.big_reply_bytes ||
-           options.close_stdin || options.fork_grandchild || options.print || options.spam_bytes;
+           options.close_stdin || options.close_reply || options.fork_grandchild || options.print || options.spam_bytes;
 }
 
 /* --fail-unit alone: the plainest failure. */
@@ -429,6 +431,10 @@ static int serve(void)
         evaluate(&unit, wrong);
         if (wrong && options.close_stdin)
             (void)close(STDIN_FILENO);
+        if (wrong && options.close_reply) {
+            (void)close(fd);
+            sleep_for_ever();
+        }
         reply(fd, &unit, wrong);
         if (wrong && options.close_stdin)
             sleep_for_ever();
