@@ -23,3 +23,107 @@ sweep() {
 
 @test "any one call on a file may fail" { sweep '' 2; }
 @test "from any call on, all may fail" { sweep + 3; }
+
+# write_deleting_job WHAT: one-shot; the first try at step0/22/B deletes the folder that this variable names.
+write_deleting_job() {
+    cat >evaluator <<END
+#!/bin/sh
+echo "\$EVALSWEEP_CHECKPOINT \$EVALSWEEP_LAYER \$EVALSWEEP_TASK" >>$work/count
+if [ "\$EVALSWEEP_LAYER\$EVALSWEEP_TASK" = 22B ] && [ ! -e $work/deleted ]; then
+    touch $work/deleted
+    exec rm -r "$1"
+fi
+exec "$fake"
+END
+    chmod +x evaluator
+    write_small_job
+    sed -i -e "s|\"command\": .*\]|\"command\": [\"$work/evaluator\"]|" -e 's/"persistent"/"one-shot"/' \
+        -e 's/"retries": 0/"retries": 1/' job.json
+    touch deleted
+    run_undisturbed
+    forget_run
+    rm deleted
+}
+
+@test "a unit's folder deleted under it costs that try" {
+    write_deleting_job '$EVALSWEEP_OUTPUT_DIR'
+    run "$evalsweep" run job.json
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"step0/layer_22/B failed on worker 0 (try 1): writing: done.json: No such file"* ]]
+    [ "$(n_evaluated)" -eq 5 ]
+    [ "$(n_markers)" -eq 4 ]
+    [ "$(scores runs/demo)" = "$undisturbed" ]
+}
+
+@test "outputs/ deleted in mid-run: what it held is evaluated again by the next start" {
+    write_deleting_job '$EVALSWEEP_RUN_DIR/outputs'
+    run "$evalsweep" run job.json
+    [ "$status" -eq 0 ]
+    "$evalsweep" run job.json
+    [ "$(n_markers)" -eq 4 ]
+    [ "$(scores runs/demo)" = "$undisturbed" ]
+}
+
+@test "the run folder deleted in mid-run: it stops, says so, and makes no other" {
+    write_deleting_job '$EVALSWEEP_RUN_DIR'
+    run "$evalsweep" run job.json --set limits.max_consecutive_failures=2
+    [ "$status" -eq 70 ]
+    [[ "$output" == *"$work/runs/demo/"*": No such file or directory"* ]]
+    [ ! -e runs/demo ]
+    run "$evalsweep" run job.json
+    [ "$status" -eq 0 ]
+    [ "$(scores runs/demo)" = "$undisturbed" ]
+}
+
+mount_small() { # OPTIONS
+    mkdir -p runs
+    mount -t tmpfs -o "$1" evalsweep-test runs 2>/dev/null || skip "no file system can be mounted here"
+}
+
+teardown() {
+    ! mountpoint -q "$BATS_TEST_TMPDIR/runs" || umount "$BATS_TEST_TMPDIR/runs"
+}
+
+@test "a disk that is full in mid-run, and has room again" {
+    write_job --print hello
+    "$evalsweep" run job.json 2>/dev/null
+    undisturbed=$(scores runs/demo)
+    rm -r runs
+    mount_small size=300k
+    : >count
+    run "$evalsweep" run job.json
+    [ "$status" -eq 1 ] || [ "$status" -eq 70 ]
+    [[ "$output" == *"done.json: No space left on device"* ]]
+    "$checker" runs/demo count >done_before
+    [ "$(wc -l <done_before)" -gt 5 ]
+    [ "$(wc -l <done_before)" -lt 60 ]
+    mount -o remount,size=16m runs
+    : >count
+    run "$evalsweep" run job.json
+    [ "$status" -eq 0 ]
+    [ "$(n_evaluated)" -eq $((60 - $(wc -l <done_before))) ]
+    [ -z "$(sort count | comm -12 - done_before)" ]
+    [ "$(scores runs/demo)" = "$undisturbed" ]
+    [ -z "$(find runs -name '.es-*')" ]
+}
+
+@test "a read-only tree can be looked at, and no run begins in it" {
+    mount_small size=16m
+    write_small_job
+    "$evalsweep" run job.json
+    rm runs/demo/outputs/mteb/Pythia/410m/step0/layer_22/B/done.json
+    before=$(find runs | sort)
+    stored=$(scores runs/demo)
+    mount -o remount,ro runs
+    : >count
+    for command in run consolidate "retry --done"; do
+        run "$evalsweep" $command job.json
+        [ "$status" -ne 0 ]
+        [[ "$output" == *"$work/runs/demo"*"Read-only file system"* ]] || { echo "$command: $output"; false; }
+    done
+    [ "$("$evalsweep" status --json runs/demo | json done)" -eq 3 ]
+    [ "$("$evalsweep" plan --json runs/demo | json pending)" -eq 1 ]
+    [ "$(scores runs/demo)" = "$stored" ]
+    [ "$(n_evaluated)" -eq 0 ]
+    [ "$(find runs | sort)" = "$before" ]
+}
