@@ -5,12 +5,12 @@ load faults
 
 kinds=(ENOSPC EDQUOT EROFS EACCES EIO ENOENT short full)
 
-# sweep SUFFIX STRIDE: a fault at the places of a run, the kinds taking turns; in full, each kind at each.
+# sweep SUFFIX STRIDE run_undisturbed|keep_half: a fault at the places of a run, the kinds taking turns; in
+# full, each kind at each.
 sweep() {
     local at kind turn=0
     write_small_job
-    run_undisturbed
-    forget_run
+    "$3"
     for at in $(places "$2" "$evalsweep" run job.json); do
         for kind in "${kinds[@]}"; do
             is_full || [ "$kind" = "${kinds[turn % ${#kinds[@]}]}" ] || continue
@@ -21,8 +21,13 @@ sweep() {
     [ "$turn" -gt 20 ]
 }
 
-@test "any one call on a file may fail" { sweep '' 2; }
-@test "from any call on, all may fail" { sweep + 3; }
+@test "any one call on a file may fail" { sweep '' 3 run_undisturbed; }
+@test "any one call on a file may fail in a run that goes on" { sweep '' 3 keep_half; }
+@test "from any call on, all may fail" { sweep + 4 run_undisturbed; }
+@test "any one file may be there and not open" {
+    kinds=(EACCES EIO)
+    FAULT_CALLS=read sweep '' 1 keep_half
+}
 
 # write_deleting_job WHAT: one-shot; the first try at step0/22/B deletes the folder that this variable names.
 write_deleting_job() {

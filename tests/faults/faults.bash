@@ -36,7 +36,7 @@ with_fault() {
 # places STRIDE COMMAND...: the numbers of the calls at which a sweep breaks this command. In full all of
 # them, else every STRIDE-th of those that are not just another write to the same file.
 places() {
-    rm -f faults
+    begin_run
     with_fault none 1+ "${@:2}" >/dev/null 2>&1
     [ "$(wc -l <faults)" -gt 20 ]
     if is_full; then
@@ -48,6 +48,24 @@ places() {
 
 forget_run() {
     rm -rf runs count faults
+}
+
+# keep_half: from now on begin_run gives a run of which two units are done and one has failed.
+keep_half() {
+    local outputs=runs/demo/outputs/mteb/Pythia/410m/step0
+    run_undisturbed
+    rm "$outputs"/layer_21/A/done.json
+    mv "$outputs"/layer_22/B/done.json "$outputs"/layer_22/B/failed.json
+    mv runs half
+    sort count | grep -v -e '21 A' -e '22 B' >half.count
+}
+
+# A run as the sweeps begin it: none, or the half of one.
+begin_run() {
+    forget_run
+    [ -d half ] || return 0
+    cp -r half runs
+    cp half.count count
 }
 
 # complain WORD...: for conditions that a plain [ would not explain.
@@ -69,7 +87,7 @@ tells() { # FAULT
     EIO) text='Input/output error' ;;
     ENOENT) text='No such file or directory' ;;
     esac
-    grep "$text" said | grep -q -e "runs/demo" -e "step0/layer_" -e "$work/runs"
+    grep "$text" said | grep -q -e "$work/runs" -e "step0/layer_" -e ": outputs/"
 }
 
 # it_goes_on WHAT [CHECKER_OPTION...]: the next start, without faults, finishes what is not done, and only that.
@@ -104,10 +122,11 @@ code_is_right() { # FAULT AT CODE
     esac
 }
 
-# survives FAULT AT: a run with this fault keeps every promise, and the next start ends it.
+# survives FAULT AT: a run with this fault keeps every promise, and the next start ends it, in which no unit
+# that has a marker is evaluated.
 survives() {
     local code=0 leftovers=() torn=()
-    forget_run
+    begin_run
     { with_fault "$1" "$2" timeout -k 5 60 "$evalsweep" run job.json >said 2>&1; } 2>/dev/null || code=$?
     [ -e faults ] || return 0 # it makes fewer calls
     # Where it was killed, or could not remove them.
@@ -119,6 +138,7 @@ survives() {
     esac
     : >>count
     "$checker" "${leftovers[@]}" "${torn[@]}" runs/demo count >done_before || complain "$1 at $2: $(cat done_before)"
+    [ ! -d half ] || [ -z "$(comm -23 half.count done_before)" ] || complain "$1 at $2: a marker is gone"
     code_is_right "$1" "$2" "$code"
     it_goes_on "$1 at $2" "${torn[@]}"
 }

@@ -9,8 +9,7 @@ seed=${EVALSWEEP_SEED:-$RANDOM}
 kill_at_each_place() { # kill|torn STRIDE
     local at n=0
     write_small_job
-    run_undisturbed
-    forget_run
+    keep_half
     for at in $(places "$2" "$evalsweep" run job.json); do
         survives "$1" "$at"
         n=$((n + 1))
@@ -37,21 +36,18 @@ kill_writer() { # kill|torn AT BEFORE AFTER
 }
 
 @test "the store survives its writer's death at every moment" {
+    local at before n=0 marker=runs/demo/outputs/mteb/Pythia/410m/step0/layer_21/A/done.json
     write_small_job
     run_undisturbed
-    local at before n=0
-    rm runs/demo/outputs/mteb/Pythia/410m/step0/layer_21/A/done.json
+    mv "$marker" marker
     "$evalsweep" consolidate runs/demo
     before=$(store_state)
     [ "$before" != "$undisturbed" ]
-    cp -r runs fewer
-    "$evalsweep" run job.json
-    [ "$(store_state)" = "$undisturbed" ]
-    cp runs/demo/outputs/mteb/Pythia/410m/step0/layer_21/A/done.json marker
-    for at in $(places 1 "$evalsweep" consolidate runs/demo); do
-        rm -rf runs
-        cp -r fewer runs
-        cp marker runs/demo/outputs/mteb/Pythia/410m/step0/layer_21/A/done.json
+    mv marker "$marker" # which the store does not know yet
+    mv runs half
+    mv count half.count
+    for at in $(EVALSWEEP_FULL=1 places 1 "$evalsweep" consolidate runs/demo); do
+        begin_run
         for how in kill torn; do kill_writer "$how" "$at" "$before" "$undisturbed"; done
         n=$((n + 1))
     done
