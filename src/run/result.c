@@ -61,10 +61,10 @@ void es_result_add_clean(struct es_result *result, const char *split, const char
     struct es_buf copies[3] = {{0}, {0}, {0}};
     const char *kept[3] = {clean(split, &copies[0]), clean(subset, &copies[1]),
                            clean(metric, &copies[2])};
-    if (kept[0] && kept[1] && kept[2])
-        es_result_add_metric(result, kept[0], kept[1], kept[2], value);
-    else
+    if (!kept[0] || !kept[1] || !kept[2])
         result->failed = true;
+    else if (es_result_is_name(kept[0]) && es_result_is_name(kept[1]) && es_result_is_name(kept[2]))
+        es_result_add_metric(result, kept[0], kept[1], kept[2], value); /* U+FFFD has 3 bytes */
     for (int i = 0; i < 3; i++)
         es_buf_clear(&copies[i]);
 }

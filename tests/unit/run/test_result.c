@@ -248,6 +248,14 @@ static void test_long_names(void **state)
         }
         assert_true(n_metrics[1] < n_metrics[0]);
     }
+    /* Within the limit, and beyond it once each byte that is no UTF-8 has become three: it could be
+     * written, and not be read again. */
+    memset(name, 0xff, 400);
+    name[400] = '\0';
+    es_buf_reset(&text);
+    es_buf_printf(&text, forms[4], name);
+    assert_true(es_result_parse(text.data, text.len, "STS12", &result, NULL));
+    assert_int_equal(result.n_metrics, 0);
     es_buf_clear(&text);
     es_result_clear(&result);
 }
