@@ -264,15 +264,15 @@ static void say_start(const struct driver *d)
 
 /* --- Rank 0, the run itself --- */
 
-/* Units that failed on a worker that was taken out, and that nobody else came to try, are pending: no
- * failed.json must say otherwise. */
+/* What failed on a worker that was taken out is pending, or was done by others: no failed.json must say
+ * otherwise. */
 static void clear_forgiven(struct driver *d)
 {
     struct es_buf scratch = {0};
     int run_dir_fd = open(d->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; i < d->outcome.n_forgiven && run_dir_fd >= 0; i++) {
         uint32_t id = d->outcome.forgiven[i];
-        if (es_units_columns(d->units).status[id] == ES_STATUS_PENDING)
+        if (es_units_columns(d->units).status[id] != ES_STATUS_FAILED)
             (void)es_target_clear_unit(&d->target, run_dir_fd, id, false, &scratch, NULL);
     }
     es_fd_close(&run_dir_fd);

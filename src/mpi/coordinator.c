@@ -267,16 +267,20 @@ static void handle_results(struct coordinator *c, uint32_t source, struct es_mes
     struct es_wire_reader reader = es_wire_read(message);
     struct es_result_entry entry;
     bool is_news = false; /* otherwise all of it was given to others meanwhile */
-    if (c->roster.ranks[source].is_out)
-        return;
-    bool is_malformed = false;
+    bool is_malformed = false, is_out = c->roster.ranks[source].is_out;
     while (!is_malformed && es_results_next(&reader, &entry, &c->result)) {
         is_malformed = entry.kind == ES_RESULT_LOST; /* no worker knows what is lost */
-        if (!is_malformed && is_held(c, source, &entry)) {
+        if (is_malformed)
+            continue;
+        if (!is_out && is_held(c, source, &entry)) {
             take_entry(c, source, &entry);
             is_news = true;
+        } else if (entry.kind == ES_RESULT_FAILED && entry.unit_id < es_grid_n_units(c->grid)) {
+            es_failures_disown(c->failures, entry.unit_id);
         }
     }
+    if (is_out)
+        return;
     if (is_malformed) {
         lose_worker(c, source, "it sent malformed results");
         return; /* the recorder would believe it */

@@ -50,8 +50,8 @@ enum es_ending {
 struct es_coordinator_outcome {
     enum es_ending ending;
     struct es_common_failure failure; /* the commonest */
-    uint32_t *forgiven; /* [n_forgiven] units that failed.json may call failed, and that were to be tried
-                           again; the caller frees it */
+    uint32_t *forgiven; /* [n_forgiven] units that failed.json may call failed although they did not fail
+                           for good; the caller frees it */
     size_t n_forgiven;
     char why_stopped[200];     /* STOPPED */
     struct es_run_state state; /* the last; its workers are not valid any more */

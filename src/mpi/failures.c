@@ -150,7 +150,7 @@ uint32_t es_failures_confirm(struct es_failures *failures, uint32_t worker)
     return n;
 }
 
-static void keep_forgiven(struct es_failures *failures, uint32_t unit_id)
+void es_failures_disown(struct es_failures *failures, uint32_t unit_id)
 {
     if (failures->n_forgiven == failures->forgiven_cap) {
         size_t cap = failures->forgiven_cap ? 2 * failures->forgiven_cap : 16;
@@ -169,7 +169,7 @@ uint32_t es_failures_forgive(struct es_failures *failures, uint32_t worker, doub
     uint32_t n = 0;
     for (size_t i = record->n; i-- > 0;) /* the last try is the first to be taken back */
         if (es_sched_forgive(failures->sched, worker, record->doubts[i].unit_id, now_s)) {
-            keep_forgiven(failures, record->doubts[i].unit_id);
+            es_failures_disown(failures, record->doubts[i].unit_id);
             n++;
         }
     clear(record);

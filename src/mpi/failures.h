@@ -42,6 +42,9 @@ uint32_t es_failures_confirm(struct es_failures *failures, uint32_t worker);
  * units are pending again by that. */
 uint32_t es_failures_forgive(struct es_failures *failures, uint32_t worker, double now_s);
 
+/* A unit failed on a worker that no longer holds it: nothing but what it left in the unit's folder. */
+void es_failures_disown(struct es_failures *failures, uint32_t unit_id);
+
 /* The reason that most failures had; n is 0 if there was none. */
 struct es_common_failure {
     char reason[500];
@@ -50,7 +53,8 @@ struct es_common_failure {
 };
 struct es_common_failure es_failures_commonest(const struct es_failures *failures);
 
-/* Gives the units that had failed for good and were forgiven: failed.json may still be there.
+/* Gives the units that were forgiven their last try, or disowned: failed.json may be there although they
+ * did not fail for good.
  * Allocated (free), [*ret_n]; NULL: none. */
 uint32_t *es_failures_take_forgiven(struct es_failures *failures, size_t *ret_n);
 

@@ -19,6 +19,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -334,10 +335,9 @@ static void a_command_that_cannot_be_started_ends_the_run(void **state)
     assert_int_equal(f->outcome.state.counts.pending, 60);
 }
 
-/* Finds out that it cannot work when there is nothing left to do. */
-static void *late_broken_worker(void *arg)
+/* Takes what comes, until it is told to quit. */
+static void wait_for_quit(const struct es_worker_args *args)
 {
-    const struct es_worker_args *args = arg;
     enum es_message_type type = 0;
     while (type != ES_MESSAGE_QUIT) {
         struct pollfd fd = {.fd = es_transport_fd(args->transport), .events = POLLIN};
@@ -349,6 +349,13 @@ static void *late_broken_worker(void *arg)
             es_message_clear(&message);
         }
     }
+}
+
+/* Finds out that it cannot work when there is nothing left to do. */
+static void *late_broken_worker(void *arg)
+{
+    const struct es_worker_args *args = arg;
+    wait_for_quit(args);
     struct es_ready ready = {.why = "no such command", .note = ""};
     struct es_buf buf = {0};
     es_ready_encode(&ready, &buf);
@@ -367,6 +374,39 @@ static void a_worker_that_breaks_after_the_end_changes_nothing(void **state)
     assert_int_equal(f->rc, 0);
     assert_int_equal(f->outcome.ending, ES_ENDING_FINISHED);
     assert_int_equal(f->outcome.state.counts.done, 60);
+}
+
+/* Fails a unit, and writes so into its folder, after it was given to others. */
+static void *late_failing_worker(void *arg)
+{
+    const struct es_worker_args *args = arg;
+    struct es_result_entry entry = {.unit_id = 17, .kind = ES_RESULT_FAILED};
+    struct es_result result;
+    struct es_buf buf = {0};
+    wait_for_quit(args);
+    es_result_init(&result);
+    es_results_begin(&buf);
+    es_results_add(&buf, &entry, &result);
+    entry.unit_id = 60; /* there is none */
+    es_results_add(&buf, &entry, &result);
+    es_result_clear(&result);
+    (void)es_transport_send_buf(args->transport, 0, &buf);
+    es_plain_encode(ES_MESSAGE_BYE, &buf);
+    (void)es_transport_send_buf(args->transport, 0, &buf);
+    return NULL;
+}
+
+static void a_failure_of_a_unit_that_others_did_is_cleared_away(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, "{\"mode\":\"null\",\"markers\":true}", false);
+    f->last_worker = late_failing_worker;
+    run(f, 2);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+    assert_int_equal(f->outcome.state.counts.failed, 0);
+    assert_int_equal(f->outcome.n_forgiven, 1);
+    assert_int_equal(f->outcome.forgiven[0], 17);
+    free(f->outcome.forgiven);
 }
 
 /* Its own marker is kept, so what it says is what the table must say; with no score in it, that of the
@@ -518,6 +558,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_command_that_cannot_be_started_ends_the_run, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_breaks_after_the_end_changes_nothing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_failure_of_a_unit_that_others_did_is_cleared_away, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(the_evaluators_own_marker_is_what_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(a_signal_drains_and_loses_nothing, setup, teardown),
