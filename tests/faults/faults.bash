@@ -5,6 +5,7 @@
 load ../helper/common
 
 checker=$repo/tests/faults/check_tree.py
+dump_store=${DUMP_STORE:-$repo/build/tests/helper/dump_store}
 faults_library=${FAULTS:-$repo/build/tests/helper/libpreload_faults.so}
 
 is_full() {
@@ -23,7 +24,14 @@ run_undisturbed() {
     forget_run
     "$evalsweep" run job.json >/dev/null 2>&1
     undisturbed=$(scores runs/demo)
-    [ "$(wc -l <<<"$undisturbed")" -gt 1 ]
+    [ "$(stored)" = "$undisturbed" ]
+    [ "$(wc -l <<<"$undisturbed")" -gt 4 ]
+}
+
+# stored: the scores in the store, as `scores` tells those in the markers.
+stored() {
+    "$dump_store" runs/demo/results.h5 >dumped || return 1
+    cut -d, -f1-10 dumped
 }
 
 # with_fault FAULT AT COMMAND...: the command, whose calls on the files of the run fail so (see
@@ -102,7 +110,8 @@ it_goes_on() {
     [ -z "$(uniq -d evaluated_now)" ] || complain "$1: evaluated twice"
     "$checker" "${@:2}" runs/demo count >done_now || complain "$1: at the end: $(cat done_now)"
     [ "$(wc -l <done_now)" -eq 4 ] || complain "$1: not all done at the end"
-    [ "$(scores runs/demo)" = "$undisturbed" ] || complain "$1: the store differs"
+    [ "$(scores runs/demo)" = "$undisturbed" ] || complain "$1: the scores differ"
+    [ "$(stored)" = "$undisturbed" ] || complain "$1: the store differs"
 }
 
 # The exit code of a faulty run is one of those promised; when it is 0, nothing is missing.
@@ -110,8 +119,7 @@ code_is_right() { # FAULT AT CODE
     case $3 in
     0)
         [ "$(wc -l <done_before)" -eq 4 ] || complain "$1 at $2: exit code 0, and not all done"
-        [ "$(scores runs/demo)" = "$undisturbed" ] ||
-            complain "$1 at $2: exit code 0, and the store differs"
+        [ "$(stored)" = "$undisturbed" ] || complain "$1 at $2: exit code 0, and the store differs"
         ;;
     1 | 2 | 70)
         [ "$1" != short ] || complain "short at $2: half a write is no fault"
@@ -140,6 +148,7 @@ survives() {
     "$checker" "${leftovers[@]}" "${torn[@]}" runs/demo count >done_before || complain "$1 at $2: $(cat done_before)"
     [ ! -d half ] || [ -z "$(comm -23 half.count done_before)" ] || complain "$1 at $2: a marker is gone"
     code_is_right "$1" "$2" "$code"
+    if [ -e runs/demo/results.h5 ]; then stored >/dev/null || complain "$1 at $2: the store is broken"; fi
     it_goes_on "$1 at $2" "${torn[@]}"
 }
 
