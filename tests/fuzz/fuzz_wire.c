@@ -106,8 +106,7 @@ static void read_results(const struct es_message *message)
         struct es_wire_reader of_encoded = es_wire_read(&encoded);
         FUZZ_ASSERT(es_results_next(&of_encoded, &again, &result_again));
         FUZZ_ASSERT(again.unit_id == entry.unit_id && again.kind == entry.kind);
-        if (entry.kind == ES_RESULT_DONE || entry.kind == ES_RESULT_FOUND ||
-            entry.kind == ES_RESULT_FAILED)
+        if (entry.kind != ES_RESULT_RETURNED && entry.kind != ES_RESULT_KEPT)
             fuzz_check_same(&result, &result_again);
         es_message_clear(&encoded);
     }
@@ -120,7 +119,7 @@ static void read_small(const struct es_message *message)
     double grace_s = 1;
     uint8_t exit_code = 0;
     if (es_drain_decode(message, &grace_s) == 0)
-        FUZZ_ASSERT(grace_s >= 0);
+        FUZZ_ASSERT(!isnan(grace_s));
     (void)es_exit_decode(message, &exit_code);
 }
 
