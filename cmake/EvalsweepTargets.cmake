@@ -41,13 +41,16 @@ function(es_add_layer name)
     target_link_libraries(es_${name} PUBLIC ${arg_LIBRARIES})
 endfunction()
 
-# es_add_unit_tests(LAYER [lib...]): each test_*.c of this folder as one cmocka program.
+# es_add_unit_tests(LAYER [lib...]): each test_*.c of this folder as one cmocka program; all of them are
+# the target unit_tests_LAYER.
 function(es_add_unit_tests layer)
+    add_custom_target(unit_tests_${layer})
     file(GLOB sources CONFIGURE_DEPENDS test_*.c)
     foreach(source ${sources})
         get_filename_component(base ${source} NAME_WE)
         set(target ${layer}_${base})
         add_executable(${target} ${source})
+        add_dependencies(unit_tests_${layer} ${target})
         target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
         target_link_libraries(${target} PRIVATE es_flags es_${layer} ${ARGN} PkgConfig::cmocka)
         add_test(NAME unit/${layer}/${base} COMMAND ${target})

@@ -34,6 +34,8 @@ has_libfuzzer() {
 
 tools/install-deps.sh --tests
 build asan build/asan
+cmake --preset tsan -DEVALSWEEP_TESTS=ON
+cmake --build build/tsan --target unit_tests_mpi
 fuzz_dir=
 if has_libfuzzer; then
     fuzz_dir=$PWD/build/fuzz
@@ -42,7 +44,8 @@ if has_libfuzzer; then
 else
     echo "test.sh: clang has no libFuzzer here: the fuzz targets only run their corpus" >&2
 fi
-build release build -DEVALSWEEP_ASAN_DIR="$PWD/build/asan" -DEVALSWEEP_FUZZ_DIR="$fuzz_dir"
+build release build -DEVALSWEEP_ASAN_DIR="$PWD/build/asan" -DEVALSWEEP_TSAN_DIR="$PWD/build/tsan" \
+    -DEVALSWEEP_FUZZ_DIR="$fuzz_dir"
 
 choice=(--label-exclude '^full$')
 if "$full"; then
