@@ -5,6 +5,16 @@
 #
 # Hides what Open MPI 4.1 and 5 want to be told: that root may run it, that there may be more ranks
 # than cores, and that ranks are not to be bound to one core each (their evaluators would be too).
+#
+# `evalsweep run` also survives the death of ranks: --enable-recovery keeps the others alive, and the
+# transport is TCP, since over shared memory a rank that dies can take its neighbours along. With
+# recovery mpirun itself returns 0 whatever the ranks do, so rank 0 leaves its exit code in a file
+# ($TMPDIR must be the same folder where rank 0 runs), and that is what this script returns.
+#
+#     EVALSWEEP_RECOVERY=0   plain mpirun, with its own choice of transport: what is measured then is the
+#                            site's MPI, and one dead rank ends the job
+#     EVALSWEEP_NET=eth0     the interface or network (10.0.0.0/8) that the ranks speak over
+#     OMPI_MCA_...           what is set already is kept
 set -euo pipefail
 
 if [ $# -lt 2 ]; then
@@ -27,4 +37,69 @@ if [ "$(id -u)" -eq 0 ]; then # the second pair is how Open MPI 5's launcher rea
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     export PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
-exec "$launcher" -n "$n_ranks" --map-by :OVERSUBSCRIBE --bind-to none "$@"
+launch=("$launcher" -n "$n_ranks" --map-by :OVERSUBSCRIBE --bind-to none)
+
+# Whether the command, behind wrappers perhaps, is `evalsweep run`.
+is_run() {
+    local before='' word
+    for word in "$@"; do
+        if [ "$word" = run ] && [ "${before##*/}" = evalsweep ]; then return 0; fi
+        before=$word
+    done
+    return 1
+}
+
+if [ "${EVALSWEEP_RECOVERY:-1}" = 0 ] || ! is_run "$@"; then
+    exec "${launch[@]}" "$@"
+fi
+
+if ! command -v "$1" >/dev/null; then # with recovery mpirun would hang
+    echo "mpirun.sh: $1: no such command" >&2
+    exit 127
+fi
+export OMPI_MCA_pml=${OMPI_MCA_pml:-ob1} OMPI_MCA_btl=${OMPI_MCA_btl:-tcp,self}
+if [ -n "${EVALSWEEP_NET:-}" ]; then
+    export OMPI_MCA_btl_tcp_if_include=${OMPI_MCA_btl_tcp_if_include:-$EVALSWEEP_NET}
+fi
+# Seconds from SIGTERM to SIGKILL. mpirun 4.1 waits for twice as long, even when all ranks have ended.
+export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-4}
+
+EVALSWEEP_EXIT_FILE=$(mktemp "${TMPDIR:-/tmp}/evalsweep-exit-XXXXXX")
+export EVALSWEEP_EXIT_FILE
+
+# Signals are passed on. In a group of its own (set -m), mpirun does not get Ctrl-C a second time.
+set -m
+"${launch[@]}" --enable-recovery -x EVALSWEEP_EXIT_FILE "$@" <&0 &
+set +m
+mpirun=$!
+for signal in INT TERM HUP USR1 USR2; do
+    # shellcheck disable=SC2064 # now is when it is to be expanded
+    trap "kill -$signal $mpirun 2>/dev/null || true" "$signal"
+done
+
+# Once rank 0 has spoken, the others end soon. One that was stopped never does: mpirun would wait for it.
+end_what_is_left() {
+    local limit_s
+    until [ -s "$EVALSWEEP_EXIT_FILE" ]; do sleep 1; done
+    read -r _ limit_s <"$EVALSWEEP_EXIT_FILE"
+    sleep "$limit_s"
+    kill -TERM "$mpirun"
+}
+set -m
+end_what_is_left 2>/dev/null &
+watcher=$!
+set +m
+trap 'rm -f "$EVALSWEEP_EXIT_FILE"; kill -- "-$watcher" 2>/dev/null || true' EXIT
+
+code=0
+while :; do # a signal ends the wait, not mpirun
+    wait "$mpirun" && code=0 || code=$?
+    kill -0 "$mpirun" 2>/dev/null || break
+done
+
+if read -r word _ <"$EVALSWEEP_EXIT_FILE"; then
+    exit "$word"
+fi
+echo "mpirun.sh: rank 0 ended without a word" >&2
+[ "$code" -ne 0 ] || code=70
+exit "$code"

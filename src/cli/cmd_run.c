@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "cli/ending.h"
 #include "cli/forecast.h"
 #include "cli/json_out.h"
 #include "cli/opt.h"
@@ -14,7 +15,9 @@
 #include "exec/slurm.h"
 #include "mpi/bridge.h"
 #include "mpi/coordinator.h"
+#include "mpi/pulse.h"
 #include "mpi/recorder.h"
+#include "mpi/vigil.h"
 #include "run/folder.h"
 #include "run/keeper.h"
 #include "sys/clock.h"
@@ -24,11 +27,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* A signal that comes before the first unit: what is being done (a scan, a wait for the lock) gets so
+ * long to end, and is left otherwise. */
+#define PREPARE_PATIENCE_S 1.0
 
 struct run_options {
     const char *job_path;
@@ -70,6 +78,9 @@ struct driver {
     double started_s;
     struct es_slurm *slurm;
     int signal_fd;
+    int prepared_rc;
+    struct es_err prepare_fault;
+    bool is_left; /* its thread still prepares: nothing here may be touched any more */
     struct es_coordinator_outcome outcome;
     struct es_err end_fault; /* of what the recorder wrote last; code 0: none */
 };
@@ -246,6 +257,33 @@ static int prepare(struct driver *d, struct es_err *err)
     return rc;
 }
 
+static void prepare_here(void *context)
+{
+    struct driver *d = context;
+    d->prepared_rc = prepare(d, &d->prepare_fault);
+}
+
+/* Prepares, while the other ranks hear that this one is alive. The exit code; ES_EXIT_OK: go on. */
+static int prepare_alive(struct driver *d)
+{
+    struct es_err err = {0};
+    enum es_vigil_end end;
+    int number;
+    const struct es_vigil vigil = {.transport = es_bridge_transport(d->bridge),
+                                   .signal_fd = d->signal_fd,
+                                   .beat_s = ES_BEAT_INTERVAL_S,
+                                   .patience_s = PREPARE_PATIENCE_S};
+    if (es_vigil_run(&vigil, prepare_here, d, &end, &number, &err) < 0)
+        return es_say_error(&err);
+    d->is_left = end == ES_VIGIL_LEFT;
+    if (!d->is_left && d->prepared_rc < 0)
+        return es_say_error(&d->prepare_fault);
+    if (!number)
+        return ES_EXIT_OK;
+    es_say("%s before the first unit: submit it again with the same RUN_ID", strsignal(number));
+    return ES_EXIT_RESUBMIT;
+}
+
 static void say_start(const struct driver *d)
 {
     struct es_counts counts = es_units_count(d->units);
@@ -279,6 +317,26 @@ static void clear_forgiven(struct driver *d)
     es_buf_clear(&scratch);
 }
 
+static void finish_recorder(void *context)
+{
+    struct driver *d = context;
+    (void)es_recorder_finish(d->recorder, &d->end_fault);
+    d->recorder = NULL;
+}
+
+/* The last writes, while the other ranks hear that this one is alive. */
+static void finish_alive(struct driver *d)
+{
+    enum es_vigil_end end;
+    int number;
+    const struct es_vigil vigil = {.transport = es_bridge_transport(d->bridge),
+                                   .signal_fd = d->signal_fd,
+                                   .beat_s = ES_BEAT_INTERVAL_S,
+                                   .patience_s = (double)INFINITY};
+    if (es_vigil_run(&vigil, finish_recorder, d, &end, &number, NULL) < 0)
+        finish_recorder(d);
+}
+
 static int coordinate(struct driver *d, struct es_err *err)
 {
     if (d->options->accept_change)
@@ -299,6 +357,9 @@ static int coordinate(struct driver *d, struct es_err *err)
         .counts = es_units_count(d->units),
         .cost = d->cost,
         .transport = es_bridge_transport(d->bridge),
+        .pulse = {.beat_s = ES_BEAT_INTERVAL_S,
+                  .suspect_s = fmin(ES_SUSPECT_S, d->target.job->limits.heartbeat_s / 2),
+                  .given_up_s = d->target.job->limits.heartbeat_s},
         .run_dir = d->run_dir,
         .versions_json = d->provenance.versions.data,
         .not_before_ns = d->target.not_before_ns,
@@ -316,8 +377,7 @@ static int coordinate(struct driver *d, struct es_err *err)
         return rc;
     config.recorder = d->recorder;
     rc = es_coordinator_run(&config, &d->outcome, err);
-    (void)es_recorder_finish(d->recorder, &d->end_fault);
-    d->recorder = NULL;
+    finish_alive(d);
     clear_forgiven(d);
     return rc;
 }
@@ -409,65 +469,123 @@ static void print_json(const struct driver *d)
 static int drive(struct driver *d)
 {
     struct es_err err = {0};
-    if (prepare(d, &err) < 0)
-        return es_say_error(&err);
+    int exit_code = prepare_alive(d);
+    if (exit_code != ES_EXIT_OK)
+        return exit_code;
     say_start(d);
     if (coordinate(d, &err) < 0)
         return es_say_error(&err);
-    int exit_code = exit_code_of(d);
+    exit_code = exit_code_of(d);
     say_end(d, exit_code);
     if (d->options->json)
         print_json(d);
     return exit_code;
 }
 
-static int run_rank_0(const struct run_options *options, const struct launch *launch,
-                      struct es_bridge *bridge, const struct es_ui *ui)
+/* --- Ranks --- */
+
+/* How a rank's part in the run ended. */
+struct part {
+    struct es_exit exit;
+    bool is_left;      /* threads of it go on: the process must not be taken down in order */
+    bool is_abandoned; /* rank 0 is dead: MPI must not be finalised, which may hang */
+};
+
+static void driver_free(struct driver *d)
 {
-    struct driver d = {
-        .options = options,
-        .launch = launch,
-        .ui = *ui,
-        .bridge = bridge,
-        .started_s = launch->started_s,
-        .signal_fd = es_signal_open_drain(),
-    };
-    (void)es_slurm_ask(launch->is_srun, &d.slurm, NULL); /* what it says is not needed to run */
-    int exit_code = drive(&d);
-    es_coordinator_send_exit(es_bridge_transport(bridge), (uint8_t)exit_code);
-    es_slurm_free(d.slurm);
-    es_keeper_stop(d.keeper);
-    es_lock_release(d.lock);
-    es_fd_close(&d.signal_fd);
-    es_cost_free(d.cost);
-    es_units_free(d.units);
-    es_selection_clear(&d.selection);
-    es_provenance_clear(&d.provenance);
-    free(d.pending);
-    free(d.outcome.forgiven);
-    es_target_close(&d.target);
-    return exit_code;
+    es_slurm_free(d->slurm);
+    es_keeper_stop(d->keeper);
+    es_lock_release(d->lock);
+    es_fd_close(&d->signal_fd);
+    es_cost_free(d->cost);
+    es_units_free(d->units);
+    es_selection_clear(&d->selection);
+    es_provenance_clear(&d->provenance);
+    free(d->pending);
+    free(d->outcome.forgiven);
+    es_target_close(&d->target);
+    free(d);
 }
 
-static int run_other_rank(const struct launch *launch, struct es_bridge *bridge)
+static struct part run_rank_0(const struct run_options *options, const struct launch *launch,
+                              struct es_bridge *bridge, const struct es_ui *ui)
 {
+    struct part part = {.exit = {.code = ES_EXIT_INTERNAL, .is_whole = true}};
+    struct driver *d = es_mem_calloc(1, sizeof *d);
+    if (d) {
+        *d = (struct driver){
+            .options = options,
+            .launch = launch,
+            .ui = *ui,
+            .bridge = bridge,
+            .started_s = launch->started_s,
+            .signal_fd = es_signal_open_drain(),
+        };
+        (void)es_slurm_ask(launch->is_srun, &d->slurm, NULL); /* it is not needed to run */
+        part.exit.code = (uint8_t)drive(d);
+        part.is_left = d->is_left;
+        part.exit.is_whole = d->outcome.n_silent == 0;
+    }
+    es_coordinator_send_exit(es_bridge_transport(bridge), &part.exit);
+    if (d && !part.is_left)
+        driver_free(d);
+    return part;
+}
+
+static const struct es_pulse_limits rank_0_limits = {.beat_s = ES_BEAT_INTERVAL_S,
+                                                     .suspect_s = (double)INFINITY,
+                                                     .given_up_s = ES_COORDINATOR_SILENT_S};
+
+/* Rank 0 is not there any more. */
+static struct part end_without_rank_0(const struct es_transport *mpi, const struct es_err *err)
+{
+    char text[1100];
+    es_err_text(err, text, sizeof text);
+    es_say_from_here("rank %u: %s", mpi->rank, text);
+    return (struct part){.exit = {.code = ES_EXIT_INTERNAL}, .is_abandoned = true};
+}
+
+static struct part run_other_rank(const struct launch *launch, struct es_transport *mpi,
+                                  struct es_bridge *bridge)
+{
+    struct part part = {0};
+    struct es_err err = {0};
     int signal_fd = es_signal_open_drain();
-    int exit_code = es_bridge_run(bridge, signal_fd, launch->is_srun);
+    if (es_bridge_run(bridge, signal_fd, launch->is_srun, &rank_0_limits, &part.exit, &err) < 0)
+        part = end_without_rank_0(mpi, &err);
     es_fd_close(&signal_fd);
-    return exit_code;
+    return part;
 }
 
 /* This rank cannot take part. The others, which do not know it yet, must end too. */
-static int fail_to_start(struct es_transport *mpi, const struct es_err *err)
+static struct part fail_to_start(struct es_transport *mpi, const struct es_err *err)
 {
     char why[1024];
-    int exit_code = es_say_error(err);
+    struct part part = {.exit = {.code = (uint8_t)es_say_error(err), .is_whole = true}};
+    struct es_err wait_err = {0};
     es_err_text(err, why, sizeof why);
-    if (mpi && mpi->rank > 0)
-        return es_bridge_refuse(mpi, why);
-    if (mpi)
-        es_coordinator_send_exit(mpi, (uint8_t)exit_code);
-    return exit_code;
+    if (mpi && mpi->rank == 0)
+        es_coordinator_send_exit(mpi, &part.exit);
+    else if (mpi && es_bridge_refuse(mpi, why, &rank_0_limits, &part.exit, &wait_err) < 0)
+        part = end_without_rank_0(mpi, &wait_err);
+    return part;
+}
+
+static int start_mpi(struct es_transport **ret_mpi, struct es_err *err)
+{
+    struct es_watchdog *watchdog = es_ending_limit_start();
+    int rc = es_mpi_start(ret_mpi, err);
+    es_watchdog_stop(watchdog);
+    return rc;
+}
+
+static void finish_mpi(struct es_transport *mpi, const struct part *part, int exit_code)
+{
+    if (part->is_abandoned)
+        es_ending_now(exit_code);
+    struct es_watchdog *watchdog = es_ending_limit_finish(part->exit.is_whole, &exit_code);
+    es_mpi_finish(mpi);
+    es_watchdog_stop(watchdog);
 }
 
 static int run_job(const struct run_options *options)
@@ -480,15 +598,16 @@ static int run_job(const struct run_options *options)
     struct launch launch = {.started_s = es_clock_mono_s(),
                             .by_mpi = es_mpi_is_launched(),
                             .is_srun = es_slurm_is_srun()};
-    int exit_code;
+    struct part part;
     if (!es_ui_choose(options->progress, launch.by_mpi, options->quiet, &ui)) {
         es_say("reading the command line: --progress: expected bar, lines or none");
+        es_ending_leave_word(ES_EXIT_USAGE, false);
         return ES_EXIT_USAGE;
     }
     es_signal_block();
     int rc = es_guard_start(&err);
     if (rc == 0 && launch.by_mpi)
-        rc = es_mpi_start(&mpi, &err);
+        rc = start_mpi(&mpi, &err);
     if (rc == 0)
         rc = check_launcher(mpi, &err);
     if (rc == 0)
@@ -499,25 +618,31 @@ static int run_job(const struct run_options *options)
             rc = es_err_nomem(&err, "greeting rank 0");
     }
     if (rc < 0)
-        exit_code = fail_to_start(mpi, &err);
+        part = fail_to_start(mpi, &err);
     else if (mpi && mpi->rank > 0)
-        exit_code = run_other_rank(&launch, bridge);
+        part = run_other_rank(&launch, mpi, bridge);
     else
-        exit_code = run_rank_0(options, &launch, bridge, &ui);
+        part = run_rank_0(options, &launch, bridge, &ui);
+    es_ending_leave_word(part.exit.code, part.exit.is_whole);
     es_bridge_free(bridge);
     if (mpi)
-        es_mpi_finish(mpi);
-    return exit_code;
+        finish_mpi(mpi, &part, part.exit.code);
+    if (part.is_left)
+        es_ending_now(part.exit.code);
+    return part.exit.code;
 }
 
 int es_cmd_run(int argc, char **argv)
 {
     struct run_options options = {0};
     enum es_opt_result result;
+    es_ending_init();
     int exit_code = parse(argc, argv, &options, &result);
     if (result == ES_OPT_OK)
         exit_code = run_job(&options);
+    else
+        es_ending_leave_word(exit_code, false);
     es_opt_list_clear(&options.sets);
     es_opt_list_clear(&options.only);
-    return exit_code;
+    return es_ending_code(exit_code);
 }

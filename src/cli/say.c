@@ -4,13 +4,12 @@
 #include "core/num.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Before MPI starts, only the launcher's variables tell which rank this is. */
-static bool is_first_rank(void)
+/* Before MPI starts, only these tell which rank this is. */
+bool es_is_first_rank(void)
 {
     static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"};
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
@@ -21,17 +20,30 @@ static bool is_first_rank(void)
     return true;
 }
 
-void es_say(const char *format, ...)
+static void say(const char *format, va_list args)
 {
-    if (!is_first_rank())
-        return;
     char text[2048];
-    va_list args;
-    va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     es_text_to_line(text); /* names of files, an evaluator's words, another host's name */
     fprintf(stderr, "evalsweep: %s\n", text);
+}
+
+void es_say(const char *format, ...)
+{
+    if (!es_is_first_rank())
+        return;
+    va_list args;
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+}
+
+void es_say_from_here(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
 }
 
 int es_say_error(const struct es_err *err)

@@ -139,6 +139,111 @@ int es_bridge_greet(struct es_bridge *bridge, const struct es_hello *hello)
                                   : es_transport_send_buf(bridge->mpi, 0, &buf);
 }
 
+/* --- Other ranks --- */
+
+/* What such a rank waits with. */
+struct wait {
+    struct es_transport *mpi;
+    struct es_pulse *pulse; /* of one peer: rank 0 */
+    double silent_s;        /* after which rank 0 is taken for dead */
+};
+
+static int begin_wait(struct wait *wait, struct es_transport *mpi,
+                      const struct es_pulse_limits *limits, struct es_err *err)
+{
+    *wait = (struct wait){.mpi = mpi, .silent_s = limits->given_up_s};
+    int rc = es_pulse_create(1, limits, es_clock_mono_s(), &wait->pulse, err);
+    if (rc == 0)
+        es_pulse_watch(wait->pulse, 0);
+    return rc;
+}
+
+static void send_to_rank_0(struct wait *wait, struct es_message *message)
+{
+    es_pulse_sent(wait->pulse, 0);
+    (void)es_transport_send(wait->mpi, 0, message);
+}
+
+/* The next message of rank 0's for the worker. */
+static bool receive_from_rank_0(struct wait *wait, struct es_message *ret_message)
+{
+    uint32_t source;
+    while (es_transport_receive(wait->mpi, &source, ret_message)) {
+        (void)es_pulse_heard(wait->pulse, 0);
+        if (es_message_type(ret_message) != ES_MESSAGE_BEAT)
+            return true;
+        es_message_clear(ret_message);
+    }
+    return false;
+}
+
+/* Sends a beat if one is due. ES_ERR_INTERNAL: rank 0 is dead. */
+static int keep_pulse(struct wait *wait, struct es_err *err)
+{
+    uint32_t peer;
+    enum es_pulse_event event;
+    es_pulse_look(wait->pulse, es_clock_mono_s());
+    while ((event = es_pulse_next(wait->pulse, &peer)) != ES_PULSE_NOTHING) {
+        struct es_buf buf = {0};
+        struct es_message message;
+        if (event == ES_PULSE_TURNED_DEAD)
+            return es_err_set(err, ES_ERR_INTERNAL, "waiting for rank 0", NULL,
+                              "nothing was heard of it for %.0f s: this rank ends too",
+                              wait->silent_s);
+        es_plain_encode(ES_MESSAGE_BEAT, &buf);
+        if (event == ES_PULSE_BEAT_DUE && es_message_take(&buf, &message) == 0)
+            send_to_rank_0(wait, &message);
+        es_buf_clear(&buf);
+    }
+    return 0;
+}
+
+/* Until a message may be there, a beat is due, or there is a signal. */
+static void wait_for_events(const struct wait *wait, int local_fd, int signal_fd)
+{
+    struct pollfd fds[3] = {
+        {.fd = es_transport_fd(wait->mpi), .events = POLLIN},
+        {.fd = local_fd, .events = POLLIN},
+        {.fd = signal_fd, .events = POLLIN},
+    };
+    double due_s = es_pulse_due_s(wait->pulse) - es_clock_mono_s();
+    int64_t wait_ns = es_transport_interval_ns(wait->mpi);
+    if ((int64_t)(due_s * 1e9) < wait_ns)
+        wait_ns = due_s > 0 ? (int64_t)(due_s * 1e9) : 0;
+    struct timespec timeout = {wait_ns / ES_NS_PER_S, wait_ns % ES_NS_PER_S};
+    (void)ppoll(fds, 3, &timeout, NULL);
+}
+
+static bool is_exit(const struct es_message *message, struct es_exit *ret_exit)
+{
+    return es_message_type(message) == ES_MESSAGE_EXIT && es_exit_decode(message, ret_exit) == 0;
+}
+
+int es_bridge_refuse(struct es_transport *mpi, const char *why,
+                     const struct es_pulse_limits *limits, struct es_exit *ret_exit,
+                     struct es_err *err)
+{
+    struct wait wait;
+    struct es_buf buf = {0};
+    struct es_ready ready = {.why = why, .note = ""};
+    bool has_exit = false;
+    es_ready_encode(&ready, &buf);
+    (void)es_transport_send_buf(mpi, 0, &buf);
+    int rc = begin_wait(&wait, mpi, limits, err);
+    while (rc == 0 && !has_exit) {
+        struct es_message message;
+        while (!has_exit && receive_from_rank_0(&wait, &message)) {
+            has_exit = is_exit(&message, ret_exit);
+            es_message_clear(&message);
+        }
+        rc = has_exit ? 0 : keep_pulse(&wait, err);
+        if (rc == 0 && !has_exit)
+            wait_for_events(&wait, -1, -1);
+    }
+    es_pulse_free(wait.pulse);
+    return rc;
+}
+
 /* A signal that stops this rank: its worker, at once, and rank 0 is told. A second SIGINT kills. */
 static void stop_worker(struct es_bridge *bridge, int number)
 {
@@ -159,65 +264,45 @@ static void take_signals(struct es_bridge *bridge, int signal_fd, bool rank_0_de
             stop_worker(bridge, number);
 }
 
-static void wait_for_events(struct es_bridge *bridge, int signal_fd)
+/* Carries what there is, in both directions, until EXIT comes: then true. */
+static bool carry(struct es_bridge *bridge, struct wait *wait, struct es_exit *ret_exit)
 {
-    struct pollfd fds[2] = {
-        {.fd = es_transport_fd(bridge->local), .events = POLLIN},
-        {.fd = signal_fd, .events = POLLIN},
-    };
-    int64_t wait_ns = es_transport_interval_ns(bridge->mpi);
-    struct timespec timeout = {wait_ns / ES_NS_PER_S, wait_ns % ES_NS_PER_S};
-    (void)ppoll(fds, 2, &timeout, NULL);
+    struct es_message message;
+    uint32_t source;
+    while (es_transport_receive(bridge->local, &source, &message))
+        send_to_rank_0(wait, &message);
+    while (receive_from_rank_0(wait, &message)) {
+        if (is_exit(&message, ret_exit)) {
+            es_message_clear(&message);
+            return true;
+        }
+        (void)es_transport_send(bridge->local, WORKER_THREAD, &message);
+    }
+    return false;
 }
 
-static bool is_exit(const struct es_message *message, uint8_t *ret_exit_code)
-{
-    return es_message_type(message) == ES_MESSAGE_EXIT &&
-           es_exit_decode(message, ret_exit_code) == 0;
-}
-
-uint8_t es_bridge_refuse(struct es_transport *mpi, const char *why)
+/* The worker's unit is given no time: the next start of the run may be near. */
+static void stop_at_once(struct es_bridge *bridge)
 {
     struct es_buf buf = {0};
-    struct es_ready ready = {.why = why, .note = ""};
-    es_ready_encode(&ready, &buf);
-    (void)es_transport_send_buf(mpi, 0, &buf);
-    for (;;) {
-        uint32_t source;
-        struct es_message message;
-        uint8_t exit_code;
-        while (es_transport_receive(mpi, &source, &message)) {
-            bool must_exit = is_exit(&message, &exit_code);
-            es_message_clear(&message);
-            if (must_exit)
-                return exit_code;
-        }
-        const struct timespec pause = {.tv_nsec = es_transport_interval_ns(mpi)};
-        (void)nanosleep(&pause, NULL);
-    }
+    es_drain_encode(0, &buf);
+    (void)es_transport_send_buf(bridge->local, WORKER_THREAD, &buf);
 }
 
-uint8_t es_bridge_run(struct es_bridge *bridge, int signal_fd, bool rank_0_decides)
+int es_bridge_run(struct es_bridge *bridge, int signal_fd, bool rank_0_decides,
+                  const struct es_pulse_limits *limits, struct es_exit *ret_exit,
+                  struct es_err *err)
 {
-    for (;;) {
-        uint32_t source;
-        struct es_message message;
-        bool moved = false;
+    struct wait wait;
+    int rc = begin_wait(&wait, bridge->mpi, limits, err);
+    while (rc == 0 && !carry(bridge, &wait, ret_exit)) {
         take_signals(bridge, signal_fd, rank_0_decides);
-        while (es_transport_receive(bridge->local, &source, &message)) {
-            (void)es_transport_send(bridge->mpi, 0, &message);
-            moved = true;
-        }
-        while (es_transport_receive(bridge->mpi, &source, &message)) {
-            uint8_t exit_code;
-            moved = true;
-            if (is_exit(&message, &exit_code)) {
-                es_message_clear(&message);
-                return exit_code;
-            }
-            (void)es_transport_send(bridge->local, WORKER_THREAD, &message);
-        }
-        if (!moved)
-            wait_for_events(bridge, signal_fd);
+        rc = keep_pulse(&wait, err);
+        if (rc == 0)
+            wait_for_events(&wait, es_transport_fd(bridge->local), signal_fd);
     }
+    if (rc < 0)
+        stop_at_once(bridge);
+    es_pulse_free(wait.pulse);
+    return rc;
 }

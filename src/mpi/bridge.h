@@ -3,10 +3,14 @@
  * Rank 0: es_bridge_join makes one transport of MPI and the worker beside it, for the coordinator.
  * Other ranks: es_bridge_run carries messages between MPI and the worker until EXIT comes.
  * Both start the worker's thread.
+ *
+ * Other ranks tell rank 0 every second that they are alive, and end by themselves when they do not hear
+ * of it any more (pulse.h).
  */
 #ifndef ES_MPI_BRIDGE_H
 #define ES_MPI_BRIDGE_H
 
+#include "mpi/pulse.h"
 #include "mpi/transport.h"
 
 struct es_bridge;
@@ -23,13 +27,18 @@ struct es_transport *es_bridge_transport(struct es_bridge *bridge);
 /* Sends HELLO for this rank: to rank 0 over MPI, or (on rank 0) to itself. */
 int es_bridge_greet(struct es_bridge *bridge, const struct es_hello *hello);
 
-/* Other ranks, without a bridge: tells rank 0 why this rank cannot take part, and waits for EXIT; its
- * exit code. */
-uint8_t es_bridge_refuse(struct es_transport *mpi, const char *why);
+/* Other ranks, without a bridge: tells rank 0 why this rank cannot take part, and waits for EXIT.
+ * Errors as below. */
+int es_bridge_refuse(struct es_transport *mpi, const char *why,
+                     const struct es_pulse_limits *limits, struct es_exit *ret_exit,
+                     struct es_err *err);
 
-/* Other ranks: until EXIT comes; its exit code. signal_fd is of es_signal_open_drain, or -1. SIGUSR1 and
- * SIGUSR2 go to all ranks, and rank 0 decides what they mean; so do SIGTERM, SIGINT and SIGHUP if
- * rank_0_decides; if not (mpirun kills after a moment), each stops its evaluator itself. */
-uint8_t es_bridge_run(struct es_bridge *bridge, int signal_fd, bool rank_0_decides);
+/* Other ranks: until EXIT comes. signal_fd is of es_signal_open_drain, or -1. SIGUSR1 and SIGUSR2 go to
+ * all ranks, and rank 0 decides what they mean; so do SIGTERM, SIGINT and SIGHUP if rank_0_decides; if
+ * not (mpirun kills after a moment), each stops its evaluator itself. ES_ERR_INTERNAL: rank 0 was silent
+ * for limits->given_up_s; the evaluator is being stopped, and MPI must not be finalised: it may hang. */
+int es_bridge_run(struct es_bridge *bridge, int signal_fd, bool rank_0_decides,
+                  const struct es_pulse_limits *limits, struct es_exit *ret_exit,
+                  struct es_err *err);
 
 #endif

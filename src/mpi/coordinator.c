@@ -34,6 +34,7 @@ struct coordinator {
     struct es_buf job_text;
     struct es_roster roster;
     struct es_failures *failures;
+    struct es_pulse *pulse; /* NULL: the ranks do not beat */
     struct es_buf *assign; /* [n_ranks] an ASSIGN message in the making for each */
     struct es_wire_layer *layers; /* [n_layers of the grid] scratch */
     struct es_buf message;        /* scratch */
@@ -71,6 +72,8 @@ static void note(struct coordinator *c, bool is_trouble, const char *format, ...
 
 static void send(struct coordinator *c, uint32_t rank, struct es_buf *buf)
 {
+    if (c->pulse)
+        es_pulse_sent(c->pulse, rank);
     if (es_transport_send_buf(c->config->transport, rank, buf) < 0 && !c->fault.code)
         es_err_nomem(&c->fault, "sending a message");
 }
@@ -95,14 +98,9 @@ static void send_config(struct coordinator *c, uint32_t rank)
     to->state = ES_RANK_CONFIGURED;
 }
 
-static void handle_hello(struct coordinator *c, uint32_t source, const struct es_message *message)
+/* All have greeted, or were given up: the others get their devices and the job. */
+static void configure_all(struct coordinator *c)
 {
-    if (es_roster_greet(&c->roster, source, message, &c->fault) < 0) {
-        c->outcome.ending = ES_ENDING_CANNOT_START;
-        return;
-    }
-    if (c->roster.n_expected > 0)
-        return;
     if (es_roster_bind(&c->roster, c->config->job, &c->fault) < 0) {
         c->outcome.ending = ES_ENDING_CANNOT_START;
         return;
@@ -130,24 +128,45 @@ static void forgive(struct coordinator *c, uint32_t worker)
              worker, n == 1 ? "is" : "are");
 }
 
-static void lose_worker(struct coordinator *c, uint32_t rank, const char *why)
+static void handle_hello(struct coordinator *c, uint32_t source, const struct es_message *message)
+{
+    bool was_waiting = c->roster.n_expected > 0;
+    if (es_roster_greet(&c->roster, source, message, &c->fault) < 0)
+        c->outcome.ending = ES_ENDING_CANNOT_START;
+    else if (was_waiting && c->roster.n_expected == 0)
+        configure_all(c);
+}
+
+static const char *host_of(const struct coordinator *c, uint32_t rank)
+{
+    const char *host = c->roster.ranks[rank].hello.host;
+    return host[0] ? host : "(no host: it did not greet)";
+}
+
+/* What the rank holds is for others from now on; whether no worker is left. */
+static bool take_out(struct coordinator *c, uint32_t rank, enum es_rank_state state,
+                     const char *why)
 {
     struct es_rank *from = &c->roster.ranks[rank];
-    const char *host = from->hello.host[0] ? from->hello.host : "(no host: it did not greet)";
-    if (from->state >= ES_RANK_BROKEN)
-        return; /* out already, or told to quit: the run's ending does not change any more */
-    note(c, true, "worker %u on %s is out: %s", rank, host, why);
+    note(c, true, "worker %u on %s is out: %s", rank, host_of(c, rank), why);
     if (from->state == ES_RANK_READY)
         es_sched_leave(c->sched, rank, now());
     forgive(c, rank);
-    from->state = ES_RANK_BROKEN;
+    from->state = state;
     from->is_out = true;
     es_buf_reset(&c->assign[rank]);
     if (es_roster_count(&c->roster, ES_RANK_CONFIGURED) + es_roster_count(&c->roster, ES_RANK_READY) >
         0)
-        return;
+        return false;
     c->outcome.ending = ES_ENDING_NO_WORKER;
-    if (!c->was_ready && !c->fault.code) {
+    return true;
+}
+
+static void lose_worker(struct coordinator *c, uint32_t rank, const char *why)
+{
+    if (c->roster.ranks[rank].state >= ES_RANK_BROKEN)
+        return; /* out already, or told to quit: the run's ending does not change any more */
+    if (remove_worker(c, rank, ES_RANK_BROKEN, why) && !c->was_ready && !c->fault.code) {
         es_err_set(&c->fault, ES_ERR_SPAWN, NULL, NULL, "%s", why);
         c->outcome.ending = ES_ENDING_CANNOT_START;
     }
@@ -165,10 +184,11 @@ static void handle_ready(struct coordinator *c, uint32_t source, const struct es
     } else if (from->state == ES_RANK_CONFIGURED) {
         (void)snprintf(from->device, sizeof from->device, "%s", ready.note);
         from->state = ES_RANK_READY;
+        from->is_out = false;
         c->was_ready = true;
         es_roster_describe(&c->roster, source, text, sizeof text);
         note(c, false, "worker %u: %s", source, text);
-        if (es_sched_join(c->sched, source, 1.0, now(), &c->fault) < 0)
+        if (!c->stopping.is_stopping && es_sched_join(c->sched, source, 1.0, now(), &c->fault) < 0)
             c->outcome.ending = ES_ENDING_NO_WORKER;
     }
 }
@@ -186,6 +206,91 @@ static void take_drained(struct coordinator *c, uint32_t source)
         c->fault = (struct es_err){0};
         (void)snprintf(c->outcome.why_stopped, sizeof c->outcome.why_stopped, "%s", why);
     }
+}
+
+/* --- Ranks that fall silent --- */
+
+/* A rank that did not greet, or has no work yet, is done without: the others need not wait for it. */
+static void leave_out(struct coordinator *c, uint32_t rank)
+{
+    bool was_waiting = c->roster.n_expected > 0;
+    note(c, true, "rank %u on %s is left out: silent for %.0f s", rank, host_of(c, rank),
+         c->config->pulse.given_up_s);
+    es_roster_leave_out(&c->roster, rank);
+    if (was_waiting && c->roster.n_expected == 0) {
+        configure_all(c);
+        if (es_roster_count(&c->roster, ES_RANK_CONFIGURED) == 0)
+            c->outcome.ending = ES_ENDING_NO_WORKER;
+    }
+}
+
+static void give_up(struct coordinator *c, uint32_t rank)
+{
+    const struct es_rank *from = &c->roster.ranks[rank];
+    char why[400];
+    es_transport_abandon(c->config->transport, rank);
+    if (from->state < ES_RANK_CONFIGURED && from->works)
+        leave_out(c, rank);
+    if (from->state != ES_RANK_CONFIGURED && from->state != ES_RANK_READY)
+        return;
+    (void)snprintf(why, sizeof why, "silent for %.0f s%s%s%s", c->config->pulse.given_up_s,
+                   from->device[0] ? " (device " : "", from->device, from->device[0] ? ")" : "");
+    (void)remove_worker(c, rank, ES_RANK_LOST, why);
+}
+
+static void watch_ranks(struct coordinator *c)
+{
+    uint32_t rank;
+    enum es_pulse_event event;
+    if (!c->pulse)
+        return;
+    es_pulse_look(c->pulse, now());
+    while ((event = es_pulse_next(c->pulse, &rank)) != ES_PULSE_NOTHING) {
+        if (event == ES_PULSE_TURNED_DEAD) {
+            give_up(c, rank);
+        } else if (event == ES_PULSE_TURNED_SILENT) {
+            note(c, true, "worker %u on %s is silent for %.0f s: gets nothing new", rank,
+                 host_of(c, rank), c->config->pulse.suspect_s);
+            es_sched_suspend(c->sched, rank, now());
+        } else {
+            es_plain_encode(ES_MESSAGE_BEAT, &c->message);
+            send(c, rank, &c->message);
+        }
+    }
+}
+
+/* A rank that was given up lives: it is to forget what it holds, and may then work again. */
+static void take_back(struct coordinator *c, uint32_t rank)
+{
+    struct es_rank *from = &c->roster.ranks[rank];
+    if (from->state != ES_RANK_LOST)
+        return;
+    if (c->quit_by_s > 0) {
+        es_plain_encode(ES_MESSAGE_QUIT, &c->message);
+        from->state = ES_RANK_QUITTING;
+    } else {
+        es_plain_encode(ES_MESSAGE_RESET, &c->message);
+        from->state = ES_RANK_CONFIGURED;
+    }
+    send(c, rank, &c->message);
+}
+
+static void hear(struct coordinator *c, uint32_t rank)
+{
+    enum es_pulse_state before = c->pulse ? es_pulse_heard(c->pulse, rank) : ES_PULSE_UNWATCHED;
+    if (before != ES_PULSE_SUSPECT && before != ES_PULSE_GIVEN_UP)
+        return;
+    note(c, true, "worker %u on %s is heard again", rank, host_of(c, rank));
+    if (before == ES_PULSE_SUSPECT)
+        es_sched_resume(c->sched, rank, now());
+    else
+        take_back(c, rank);
+}
+
+static bool is_silent(const struct coordinator *c, uint32_t rank)
+{
+    return c->pulse && (es_pulse_state(c->pulse, rank) == ES_PULSE_SUSPECT ||
+                        es_pulse_state(c->pulse, rank) == ES_PULSE_GIVEN_UP);
 }
 
 /* --- Results --- */
@@ -293,7 +398,10 @@ static void handle_results(struct coordinator *c, uint32_t source, struct es_mes
 
 static void handle(struct coordinator *c, uint32_t source, struct es_message *message)
 {
+    hear(c, source);
     switch (es_message_type(message)) {
+    case ES_MESSAGE_BEAT:
+        break;
     case ES_MESSAGE_HELLO:
         handle_hello(c, source, message);
         break;
@@ -515,12 +623,22 @@ static void stop_if_stuck(struct coordinator *c)
     drain(c, 0, "no unit that is left is expected to end within the time limit");
 }
 
+/* Units that are held by ranks that are heard: nobody waits for what others hold. */
+static uint32_t n_held(const struct coordinator *c)
+{
+    uint32_t n = es_sched_n_held(c->sched);
+    for (uint32_t r = 0; n > 0 && r < c->roster.n_ranks; r++)
+        if (is_silent(c, r))
+            n -= es_sched_n_held_by(c->sched, r);
+    return n;
+}
+
 static bool has_ended(const struct coordinator *c)
 {
     if (c->outcome.ending != ES_ENDING_FINISHED || c->fault.code)
         return true;
     if (c->stopping.is_stopping) /* a worker may hang in a file server */
-        return es_sched_n_held(c->sched) == 0 || now() >= c->drained_by_s;
+        return n_held(c) == 0 || now() >= c->drained_by_s;
     return es_sched_finished(c->sched);
 }
 
@@ -554,13 +672,16 @@ static double next_due_s(const struct coordinator *c)
     double due_s = fmin(c->status_due_s, es_stopping_due_s(&c->stopping));
     if (c->config->report)
         due_s = fmin(due_s, c->report_due_s);
+    if (c->pulse)
+        due_s = fmin(due_s, es_pulse_due_s(c->pulse));
     return fmin(due_s, c->stopping.is_stopping ? c->drained_by_s : es_sched_deadline(c->sched));
 }
 
 static void send_quit(struct coordinator *c)
 {
     for (uint32_t r = 0; r < c->roster.n_ranks; r++) {
-        if (c->roster.ranks[r].state < ES_RANK_CONFIGURED)
+        enum es_rank_state state = c->roster.ranks[r].state;
+        if (state < ES_RANK_CONFIGURED || state == ES_RANK_LOST)
             continue;
         es_plain_encode(ES_MESSAGE_QUIT, &c->message);
         send(c, r, &c->message);
@@ -569,10 +690,33 @@ static void send_quit(struct coordinator *c)
     c->quit_by_s = now() + BYE_TIMEOUT_S;
 }
 
+static bool is_quitting(const struct coordinator *c)
+{
+    for (uint32_t r = 0; r < c->roster.n_ranks; r++)
+        if (c->roster.ranks[r].state == ES_RANK_QUITTING && !is_silent(c, r))
+            return now() < c->quit_by_s;
+    return false;
+}
+
+static void wait_for_byes(struct coordinator *c)
+{
+    while (is_quitting(c)) {
+        receive_all(c);
+        watch_ranks(c);
+        take_signals(c); /* an evaluator that is slow to end may be hurried */
+        if (is_quitting(c))
+            wait_for_events(c, c->pulse ? fmin(c->quit_by_s, es_pulse_due_s(c->pulse))
+                                        : c->quit_by_s);
+    }
+    for (uint32_t r = 0; r < c->roster.n_ranks; r++)
+        c->outcome.n_silent += is_silent(c, r);
+}
+
 static void run(struct coordinator *c)
 {
     while (!has_ended(c)) {
         receive_all(c);
+        watch_ranks(c);
         take_signals(c);
         watch_time(c);
         if (!c->stopping.is_stopping && c->roster.n_expected == 0) {
@@ -590,12 +734,19 @@ static void run(struct coordinator *c)
         confirm_failures(c, r);
     report(c, true);
     send_quit(c);
-    while (es_roster_count(&c->roster, ES_RANK_QUITTING) > 0 && now() < c->quit_by_s) {
-        receive_all(c);
-        take_signals(c); /* an evaluator that is slow to end may be hurried */
-        if (es_roster_count(&c->roster, ES_RANK_QUITTING) > 0)
-            wait_for_events(c, c->quit_by_s);
-    }
+    wait_for_byes(c);
+}
+
+static int start_pulse(struct coordinator *c, struct es_err *err)
+{
+    const struct es_transport *transport = c->config->transport;
+    if (c->config->pulse.beat_s <= 0)
+        return 0;
+    int rc = es_pulse_create(transport->size, &c->config->pulse, now(), &c->pulse, err);
+    for (uint32_t r = 0; rc == 0 && r < transport->size; r++)
+        if (r != transport->rank)
+            es_pulse_watch(c->pulse, r);
+    return rc;
 }
 
 static int prepare(struct coordinator *c, struct es_err *err)
@@ -624,7 +775,7 @@ static int prepare(struct coordinator *c, struct es_err *err)
     if (rc == 0)
         rc = es_failures_create(c->roster.n_ranks, config->job->limits.max_consecutive_failures,
                                 c->sched, config->recorder, &c->failures, err);
-    return rc;
+    return rc < 0 ? rc : start_pulse(c, err);
 }
 
 int es_coordinator_run(const struct es_coordinator_config *config,
@@ -658,6 +809,7 @@ int es_coordinator_run(const struct es_coordinator_config *config,
         es_buf_clear(&c.assign[r]);
     es_failures_free(c.failures);
     es_sched_free(c.sched);
+    es_pulse_free(c.pulse);
     es_result_clear(&c.result);
     es_buf_clear(&c.message);
     free(c.job_text.data);
@@ -668,11 +820,11 @@ int es_coordinator_run(const struct es_coordinator_config *config,
     return rc;
 }
 
-void es_coordinator_send_exit(struct es_transport *transport, uint8_t exit_code)
+void es_coordinator_send_exit(struct es_transport *transport, const struct es_exit *exit)
 {
     for (uint32_t r = 1; r < transport->size; r++) {
         struct es_buf buf = {0};
-        es_exit_encode(exit_code, &buf);
+        es_exit_encode(exit, &buf);
         (void)es_transport_send_buf(transport, r, &buf);
     }
 }

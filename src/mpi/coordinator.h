@@ -11,6 +11,7 @@
 #include "evalsweep/units.h"
 #include "exec/slurm.h"
 #include "mpi/failures.h"
+#include "mpi/pulse.h"
 #include "mpi/recorder.h"
 #include "mpi/transport.h"
 #include "run/status.h"
@@ -26,6 +27,7 @@ struct es_coordinator_config {
     const char *run_dir; /* absolute */
     const char *versions_json;
     int64_t not_before_ns;
+    struct es_pulse_limits pulse; /* beat_s 0: the other ranks do not beat, and are not watched */
     double started_s; /* of the job, on the clock of es_clock_mono_s: limits.time_limit_s counts from it */
     const struct es_slurm *slurm; /* may know when the job ends; NULL: no */
     int signal_fd;                /* of es_signal_open_drain, or -1 */
@@ -54,6 +56,7 @@ struct es_coordinator_outcome {
                            for good; the caller frees it */
     size_t n_forgiven;
     char why_stopped[200];     /* STOPPED */
+    uint32_t n_silent;         /* ranks that were not heard at the end, dead most likely */
     struct es_run_state state; /* the last; its workers are not valid any more */
 };
 
@@ -63,7 +66,7 @@ struct es_coordinator_outcome {
 int es_coordinator_run(const struct es_coordinator_config *config,
                        struct es_coordinator_outcome *ret_outcome, struct es_err *err);
 
-/* Tells all other ranks to end with this exit code. */
-void es_coordinator_send_exit(struct es_transport *transport, uint8_t exit_code);
+/* Tells all other ranks to end. */
+void es_coordinator_send_exit(struct es_transport *transport, const struct es_exit *exit);
 
 #endif

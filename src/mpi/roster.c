@@ -46,6 +46,15 @@ int es_roster_greet(struct es_roster *roster, uint32_t rank, const struct es_mes
     return 0;
 }
 
+void es_roster_leave_out(struct es_roster *roster, uint32_t rank)
+{
+    struct es_rank *at = &roster->ranks[rank];
+    if (at->state == ES_RANK_EXPECTED)
+        roster->n_expected--;
+    at->state = ES_RANK_GREETED;
+    at->works = false;
+}
+
 int es_roster_bind(struct es_roster *roster, const struct es_job *job, struct es_err *err)
 {
     uint32_t n = roster->n_ranks;

@@ -2,7 +2,8 @@
  *
  * For each rank: EXPECTED -HELLO-> GREETED -CONFIG sent-> CONFIGURED -READY-> READY
  *                -QUIT sent-> QUITTING -BYE-> GONE; a READY with a reason: BROKEN, then QUITTING.
- * A rank that does not work stays GREETED.
+ * CONFIGURED or READY, given up for its silence: LOST; heard again (RESET sent): CONFIGURED.
+ * A rank that does not work stays GREETED; so does one that was given up before its CONFIG.
  */
 #ifndef ES_MPI_ROSTER_H
 #define ES_MPI_ROSTER_H
@@ -20,6 +21,7 @@ enum es_rank_state {
     ES_RANK_CONFIGURED,
     ES_RANK_READY,
     ES_RANK_BROKEN,
+    ES_RANK_LOST,
     ES_RANK_QUITTING,
     ES_RANK_GONE,
 };
@@ -27,7 +29,7 @@ enum es_rank_state {
 struct es_rank {
     enum es_rank_state state;
     bool works;
-    bool is_out; /* was BROKEN */
+    bool is_out; /* was BROKEN, or is LOST */
     struct es_hello hello;
     struct es_device_binding binding;
     char device[ES_WIRE_TEXT_SIZE]; /* as its worker calls it, once READY */
@@ -46,6 +48,9 @@ void es_roster_clear(struct es_roster *roster);
 /* Takes a HELLO. ES_ERR_USAGE: the rank runs another version, or on another kind of machine. */
 int es_roster_greet(struct es_roster *roster, uint32_t rank, const struct es_message *message,
                     struct es_err *err);
+
+/* A rank will not work: it was given up before it was CONFIGURED, if not before it greeted. */
+void es_roster_leave_out(struct es_roster *roster, uint32_t rank);
 
 /* Binds devices to the working ranks, once all have greeted. */
 int es_roster_bind(struct es_roster *roster, const struct es_job *job, struct es_err *err);

@@ -18,6 +18,12 @@ bool es_transport_receive(struct es_transport *transport, uint32_t *ret_source,
     return transport->ops->receive(transport, ret_source, ret_message);
 }
 
+void es_transport_abandon(struct es_transport *transport, uint32_t dest)
+{
+    if (transport->ops->abandon)
+        transport->ops->abandon(transport, dest);
+}
+
 bool es_transport_flushed(struct es_transport *transport)
 {
     return transport->ops->flushed(transport);

@@ -25,6 +25,7 @@ struct es_transport_ops {
     bool (*flushed)(struct es_transport *transport);
     int (*fd)(const struct es_transport *transport);
     int64_t (*interval_ns)(const struct es_transport *transport);
+    void (*abandon)(struct es_transport *transport, uint32_t dest); /* NULL: nothing to do */
 };
 
 struct es_transport {
@@ -42,6 +43,10 @@ int es_transport_send_buf(struct es_transport *transport, uint32_t dest, struct 
 /* The next message that has arrived, which the caller then owns. False: none now. */
 bool es_transport_receive(struct es_transport *transport, uint32_t *ret_source,
                           struct es_message *ret_message);
+
+/* A rank is taken for dead: what is sent to it from now on is dropped, and nobody waits for what was
+ * sent, until it is heard again. */
+void es_transport_abandon(struct es_transport *transport, uint32_t dest);
 
 /* Nothing sent still needs this process's help to arrive. */
 bool es_transport_flushed(struct es_transport *transport);
@@ -61,7 +66,8 @@ struct es_transport *es_local_hub_endpoint(struct es_local_hub *hub, uint32_t ra
 /* Initialises MPI (collective; once a process, from the main thread, which alone may use the
  * transport). */
 int es_mpi_start(struct es_transport **ret_transport, struct es_err *err);
-/* Waits until what was sent has left, and finalises MPI (collective). */
+/* Waits a little until what was sent has left, and finalises MPI (collective). With dead ranks it may
+ * hang: the caller has a watchdog. */
 void es_mpi_finish(struct es_transport *transport);
 /* Whether a launcher started this process as one of several, or MPI is wanted: mpirun, or srun
  * with PMI. False without a launcher. */

@@ -1,6 +1,7 @@
 /* The one file that includes mpi.h. */
 #include "core/mem.h"
 #include "mpi/transport.h"
+#include "sys/clock.h"
 
 #include <mpi.h>
 #include <stdlib.h>
@@ -13,10 +14,15 @@
  * an idle rank stays under 2 % of a core (tools/bench/latency.c measures both). */
 #define IDLE_INTERVAL_NS 1000000
 
-/* While sends are on their way, MPI needs to be called for them to move on. */
+/* While sends are on their way, MPI needs to be called for them to move on; those that are for so long
+ * wait for their receiver. */
 #define SENDING_INTERVAL_NS 50000
+#define SENDING_NS 100000000
+/* What has not left by then does not leave. */
+#define FLUSH_NS (5 * ES_NS_PER_S)
 
 struct pending_send {
+    uint32_t dest;
     MPI_Request request;
     struct es_message message;
 };
@@ -26,19 +32,25 @@ struct mpi_transport {
     struct pending_send *sends; /* [n_sends] not yet complete */
     size_t n_sends;
     size_t sends_cap;
+    size_t n_stuck; /* of them, to ranks that were abandoned; MPI cannot be made to forget them */
+    int64_t sent_ns; /* the last time that anything was sent */
+    bool *is_abandoned; /* [base.size] */
 };
 
-/* Frees the messages of sends that are complete. */
+/* Frees the messages of sends that are complete, or failed. */
 static void reap_sends(struct mpi_transport *mpi)
 {
     size_t kept = 0;
+    mpi->n_stuck = 0;
     for (size_t i = 0; i < mpi->n_sends; i++) {
         int complete = 0;
-        MPI_Test(&mpi->sends[i].request, &complete, MPI_STATUS_IGNORE);
-        if (complete)
+        if (MPI_Test(&mpi->sends[i].request, &complete, MPI_STATUS_IGNORE) != MPI_SUCCESS ||
+            complete) {
             es_message_clear(&mpi->sends[i].message);
-        else
-            mpi->sends[kept++] = mpi->sends[i];
+            continue;
+        }
+        mpi->n_stuck += mpi->is_abandoned[mpi->sends[i].dest];
+        mpi->sends[kept++] = mpi->sends[i];
     }
     mpi->n_sends = kept;
 }
@@ -47,6 +59,10 @@ static int mpi_send(struct es_transport *transport, uint32_t dest, struct es_mes
 {
     struct mpi_transport *mpi = (struct mpi_transport *)transport;
     void *sends = mpi->sends;
+    if (mpi->is_abandoned[dest]) {
+        es_message_clear(message);
+        return 0;
+    }
     if (message->n > INT32_MAX ||
         es_mem_grow(&sends, &mpi->sends_cap, mpi->n_sends + 1, sizeof *mpi->sends) < 0) {
         es_message_clear(message);
@@ -54,10 +70,15 @@ static int mpi_send(struct es_transport *transport, uint32_t dest, struct es_mes
     }
     mpi->sends = sends;
     struct pending_send *send = &mpi->sends[mpi->n_sends++];
+    send->dest = dest;
     send->message = *message;
     *message = (struct es_message){0};
-    MPI_Isend(send->message.data, (int)send->message.n, MPI_BYTE, (int)dest, TAG, MPI_COMM_WORLD,
-              &send->request);
+    mpi->sent_ns = es_clock_mono_ns();
+    if (MPI_Isend(send->message.data, (int)send->message.n, MPI_BYTE, (int)dest, TAG,
+                  MPI_COMM_WORLD, &send->request) != MPI_SUCCESS) {
+        es_message_clear(&send->message); /* its receiver is gone: its silence will tell */
+        mpi->n_sends--;
+    }
     reap_sends(mpi);
     return 0;
 }
@@ -82,6 +103,7 @@ static bool mpi_receive(struct es_transport *transport, uint32_t *ret_source,
     if (!data) /* the message is lost; an empty one tells the caller that the protocol broke */
         n = 0;
     MPI_Mrecv(data, n, MPI_BYTE, &handle, MPI_STATUS_IGNORE);
+    mpi->is_abandoned[status.MPI_SOURCE] = false;
     *ret_source = (uint32_t)status.MPI_SOURCE;
     *ret_message = (struct es_message){.data = data, .n = (size_t)n};
     return true;
@@ -91,7 +113,12 @@ static bool mpi_flushed(struct es_transport *transport)
 {
     struct mpi_transport *mpi = (struct mpi_transport *)transport;
     reap_sends(mpi);
-    return mpi->n_sends == 0;
+    return mpi->n_sends == mpi->n_stuck;
+}
+
+static void mpi_abandon(struct es_transport *transport, uint32_t dest)
+{
+    ((struct mpi_transport *)transport)->is_abandoned[dest] = true;
 }
 
 static int mpi_fd(const struct es_transport *transport)
@@ -103,7 +130,8 @@ static int mpi_fd(const struct es_transport *transport)
 static int64_t mpi_interval_ns(const struct es_transport *transport)
 {
     const struct mpi_transport *mpi = (const struct mpi_transport *)transport;
-    return mpi->n_sends ? SENDING_INTERVAL_NS : IDLE_INTERVAL_NS;
+    bool is_sending = mpi->n_sends && es_clock_mono_ns() - mpi->sent_ns < SENDING_NS;
+    return is_sending ? SENDING_INTERVAL_NS : IDLE_INTERVAL_NS;
 }
 
 static const struct es_transport_ops mpi_ops = {
@@ -112,6 +140,7 @@ static const struct es_transport_ops mpi_ops = {
     .flushed = mpi_flushed,
     .fd = mpi_fd,
     .interval_ns = mpi_interval_ns,
+    .abandon = mpi_abandon,
 };
 
 int es_mpi_start(struct es_transport **ret_transport, struct es_err *err)
@@ -128,6 +157,13 @@ int es_mpi_start(struct es_transport **ret_transport, struct es_err *err)
     }
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
+    /* A rank that is gone is the heartbeat's affair: it must not end the others. */
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    mpi->is_abandoned = es_mem_calloc((size_t)size, sizeof *mpi->is_abandoned);
+    if (!mpi->is_abandoned) {
+        free(mpi);
+        return es_err_nomem(err, "starting MPI");
+    }
     mpi->base = (struct es_transport){
         .ops = &mpi_ops, .rank = (uint32_t)rank, .size = (uint32_t)size};
     *ret_transport = &mpi->base;
@@ -138,10 +174,14 @@ void es_mpi_finish(struct es_transport *transport)
 {
     struct mpi_transport *mpi = (struct mpi_transport *)transport;
     const struct timespec pause = {.tv_nsec = SENDING_INTERVAL_NS};
-    while (!mpi_flushed(transport))
+    int64_t until_ns = es_clock_mono_ns() + FLUSH_NS;
+    while (!mpi_flushed(transport) && es_clock_mono_ns() < until_ns)
         (void)nanosleep(&pause, NULL);
     MPI_Finalize();
+    for (size_t i = 0; i < mpi->n_sends; i++)
+        es_message_clear(&mpi->sends[i].message);
     free(mpi->sends);
+    free(mpi->is_abandoned);
     free(mpi);
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BYTE_ORDER_MARK 0x65733031u /* "es01": protocol version, and byte order */
+#define BYTE_ORDER_MARK 0x65733032u /* "es02": protocol version, and byte order */
 
 void es_message_clear(struct es_message *message)
 {
@@ -423,18 +423,20 @@ int es_drain_decode(const struct es_message *message, double *ret_grace_s)
     return 0;
 }
 
-void es_exit_encode(uint8_t exit_code, struct es_buf *buf)
+void es_exit_encode(const struct es_exit *exit, struct es_buf *buf)
 {
     es_plain_encode(ES_MESSAGE_EXIT, buf);
-    es_wire_put_u8(buf, exit_code);
+    es_wire_put_u8(buf, exit->code);
+    es_wire_put_u8(buf, exit->is_whole);
 }
 
-int es_exit_decode(const struct es_message *message, uint8_t *ret_exit_code)
+int es_exit_decode(const struct es_message *message, struct es_exit *ret_exit)
 {
     struct es_wire_reader reader = es_wire_read(message);
-    uint8_t exit_code = es_wire_get_u8(&reader);
+    struct es_exit exit = {.code = es_wire_get_u8(&reader)};
+    exit.is_whole = es_wire_get_u8(&reader) != 0;
     if (finish(&reader) < 0)
         return ES_ERR_PROTOCOL;
-    *ret_exit_code = exit_code;
+    *ret_exit = exit;
     return 0;
 }

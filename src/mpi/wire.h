@@ -32,6 +32,7 @@ enum es_message_type {
     ES_MESSAGE_BYE,       /* W->C: the evaluator has stopped */
     ES_MESSAGE_EXIT,      /* C->W: end the process with this exit code */
     ES_MESSAGE_BEAT,      /* either: alive */
+    ES_MESSAGE_RESET,     /* C->W: what you hold is others' by now; READY again when rid of it */
 };
 
 /* Owned bytes; data[0] is the type. */
@@ -168,10 +169,14 @@ void es_drain_encode(double grace_s, struct es_buf *buf);
 int es_drain_decode(const struct es_message *message, double *ret_grace_s);
 
 /* EXIT. */
-void es_exit_encode(uint8_t exit_code, struct es_buf *buf);
-int es_exit_decode(const struct es_message *message, uint8_t *ret_exit_code);
+struct es_exit {
+    uint8_t code;
+    bool is_whole; /* every rank is there to end together */
+};
+void es_exit_encode(const struct es_exit *exit, struct es_buf *buf);
+int es_exit_decode(const struct es_message *message, struct es_exit *ret_exit);
 
-/* A message without fields: QUIT, BYE, BEAT. */
+/* A message without fields: QUIT, BYE, BEAT, RESET. */
 void es_plain_encode(enum es_message_type type, struct es_buf *buf);
 
 #endif

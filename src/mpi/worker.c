@@ -49,6 +49,7 @@ struct worker {
     bool is_broken;           /* told the coordinator that it cannot go on */
     bool is_draining;
     int64_t drain_until_ns; /* valid while draining */
+    bool is_resetting; /* not READY again before the unit at hand has ended */
     bool is_quitting;
     bool has_ended;
 };
@@ -237,6 +238,29 @@ static bool drain(struct worker *w, const struct es_message *message)
     return true;
 }
 
+/* This worker was taken for dead, and what it holds was given to others: it lets go of all of it, and
+ * tells nothing of it. (A marker that it wrote is found by the unit's next worker.) */
+static void reset(struct worker *w)
+{
+    w->is_resetting = true;
+    es_backlog_clear(&w->backlog);
+    es_buf_reset(&w->results);
+    if (!w->attempt.is_running)
+        return;
+    w->attempt.was_interrupted = true;
+    if (w->evaluator)
+        es_evaluator_stop(w->evaluator, 0);
+}
+
+static void end_reset(struct worker *w)
+{
+    if (!w->is_resetting || w->attempt.is_running)
+        return;
+    w->is_resetting = false;
+    w->attempt.was_interrupted = w->is_draining;
+    send_ready(w, "", w->device);
+}
+
 /* False: the message makes no sense now, or is malformed. */
 static bool handle_when_configured(struct worker *w, const struct es_message *message)
 {
@@ -249,6 +273,9 @@ static bool handle_when_configured(struct worker *w, const struct es_message *me
         return true;
     case ES_MESSAGE_RECALL:
         recall(w, message);
+        return true;
+    case ES_MESSAGE_RESET:
+        reset(w);
         return true;
     default:
         return false;
@@ -298,7 +325,8 @@ static bool advance(struct worker *w)
         es_attempt_step(&w->attempt, now_ns);
         if (w->attempt.is_running)
             return false;
-        add_result(w, &w->attempt.entry, &w->attempt.result, now_ns);
+        if (!w->is_resetting)
+            add_result(w, &w->attempt.entry, &w->attempt.result, now_ns);
         moved = true;
     }
     struct es_unit unit;
@@ -384,6 +412,7 @@ void es_worker_run(const struct es_worker_args *args)
         }
         bool has_more = w.attempt.is_running || w.backlog.n_waiting;
         flush_when_due(&w, has_more);
+        end_reset(&w);
         end_when_quit(&w);
         if (!moved && !w.has_ended)
             wait_for_events(&w);

@@ -3,7 +3,7 @@
  * It lives in a thread of its own on every rank that works, so that a file server that hangs delays
  * neither the rank's messages nor its heartbeat, and speaks through any transport:
  *
- *     CONFIG -> READY, ASSIGN/RECALL/DRAIN -> RESULTS, QUIT -> BYE.
+ *     CONFIG/RESET -> READY, ASSIGN/RECALL/DRAIN -> RESULTS, QUIT -> BYE.
  *
  * It writes what belongs to its units and nothing else: folder, log.txt, done.json, failed.json.
  */

@@ -131,7 +131,7 @@ static const struct jobfile_field schedule_fields[] = {
 static const struct jobfile_field limits_fields[] = {
     {.key = "time_limit_s", NUMBER(limits.time_limit_s, 0, JOBFILE_LONGEST_S)},
     {.key = "grace_s", NUMBER(limits.grace_s, 0, JOBFILE_LONGEST_S)},
-    {.key = "heartbeat_s", NUMBER(limits.heartbeat_s, 0.1, JOBFILE_LONGEST_S)},
+    {.key = "heartbeat_s", NUMBER(limits.heartbeat_s, 5, JOBFILE_LONGEST_S)},
     {.key = "max_consecutive_failures", COUNT(limits.max_consecutive_failures, 1, 1000000)},
     {.key = NULL},
 };

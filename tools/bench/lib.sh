@@ -124,9 +124,10 @@ fresh_run_id() {
     basename "$folder"
 }
 
-# run_job N_RANKS: runs it anew; prints the JSON document that the run ends with.
+# run_job N_RANKS: runs it anew; prints the JSON document that the run ends with. Over shared memory, as
+# everything that it is compared with: what is measured is the driver.
 run_job() {
-    RUN_ID=$(fresh_run_id) "$REPO/tools/mpirun.sh" "$1" \
+    EVALSWEEP_RECOVERY=0 RUN_ID=$(fresh_run_id) "$REPO/tools/mpirun.sh" "$1" \
         "$EVALSWEEP" run --quiet --json "$SCRATCH/job.json" 2>"$SCRATCH/log" || {
         tail -n 5 "$SCRATCH/log" >&2
         return 1

@@ -269,7 +269,7 @@ static void drain_and_exit_come_back(void **state)
     (void)state;
     struct es_buf buf = {0};
     double grace_s;
-    uint8_t exit_code;
+    struct es_exit exit = {0};
     es_drain_encode(2.5, &buf);
     struct es_message message = taken(&buf);
     assert_int_equal(es_drain_decode(&message, &grace_s), 0);
@@ -279,10 +279,11 @@ static void drain_and_exit_come_back(void **state)
     message = taken(&buf);
     assert_int_equal(es_drain_decode(&message, &grace_s), ES_ERR_PROTOCOL);
     es_message_clear(&message);
-    es_exit_encode(75, &buf);
+    es_exit_encode(&(struct es_exit){.code = 75, .is_whole = true}, &buf);
     message = taken(&buf);
-    assert_int_equal(es_exit_decode(&message, &exit_code), 0);
-    assert_int_equal(exit_code, 75);
+    assert_int_equal(es_exit_decode(&message, &exit), 0);
+    assert_int_equal(exit.code, 75);
+    assert_true(exit.is_whole);
     es_message_clear(&message);
 }
 
@@ -298,7 +299,7 @@ static bool decode_any(const struct es_message *message)
     struct es_buf layers = {0};
     struct es_wire_reader reader = es_wire_read(message);
     double grace_s;
-    uint8_t exit_code;
+    struct es_exit exit;
     switch (es_message_type(message)) {
     case ES_MESSAGE_HELLO:
         return es_hello_decode(message, &hello) == 0;
@@ -324,7 +325,7 @@ static bool decode_any(const struct es_message *message)
     case ES_MESSAGE_DRAIN:
         return es_drain_decode(message, &grace_s) == 0;
     case ES_MESSAGE_EXIT:
-        return es_exit_decode(message, &exit_code) == 0;
+        return es_exit_decode(message, &exit) == 0;
     default:
         return false;
     }

@@ -1,0 +1,91 @@
+#include "cli/ending.h"
+
+#include "cli/opt.h"
+#include "cli/say.h"
+#include "core/num.h"
+#include "sys/fd.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define START_LIMIT_S 300.0
+/* Ranks whose evaluators are slow to end come later; dead ones do not come. */
+#define FINISH_LIMIT_S 60.0
+#define FINISH_BROKEN_LIMIT_S 5.0
+/* What is there after so much more time does not end by itself. */
+#define LEFT_BEHIND_S 5.0
+
+static char *word_path; /* NULL: nobody asked for it */
+static bool has_word;
+static double start_limit_s = START_LIMIT_S;
+
+void es_ending_init(void)
+{
+    const char *path = getenv("EVALSWEEP_EXIT_FILE"), *limit = getenv("EVALSWEEP_START_LIMIT_S");
+    double value_s;
+    has_word = path != NULL;
+    if (path && es_is_first_rank())
+        word_path = strdup(path);
+    if (limit && es_parse_double(limit, &value_s) && value_s > 0)
+        start_limit_s = value_s;
+    (void)unsetenv("EVALSWEEP_EXIT_FILE");
+    (void)unsetenv("EVALSWEEP_START_LIMIT_S");
+}
+
+static double finish_limit_s(bool is_whole)
+{
+    return is_whole ? FINISH_LIMIT_S : FINISH_BROKEN_LIMIT_S;
+}
+
+void es_ending_leave_word(int exit_code, bool is_whole)
+{
+    char text[64];
+    int n = snprintf(text, sizeof text, "%d %.0f\n", exit_code,
+                     finish_limit_s(is_whole) + LEFT_BEHIND_S);
+    int fd = word_path ? open(word_path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW) : -1;
+    if (fd >= 0)
+        (void)es_fd_write_all(fd, text, (size_t)n);
+    es_fd_close(&fd);
+}
+
+void es_ending_now(int exit_code)
+{
+    (void)fflush(NULL);
+    _exit(es_ending_code(exit_code));
+}
+
+int es_ending_code(int exit_code)
+{
+    return has_word ? 0 : exit_code;
+}
+
+static void give_up_start(void *context)
+{
+    (void)context;
+    es_say("starting MPI: not all ranks came within %.0f s: one may have died", start_limit_s);
+    es_ending_leave_word(ES_EXIT_INTERNAL, false);
+    es_ending_now(ES_EXIT_INTERNAL);
+}
+
+static void give_up_finish(void *context)
+{
+    es_ending_now(*(const int *)context);
+}
+
+struct es_watchdog *es_ending_limit_start(void)
+{
+    struct es_watchdog *watchdog = NULL;
+    (void)es_watchdog_start(start_limit_s, give_up_start, NULL, &watchdog, NULL);
+    return watchdog;
+}
+
+struct es_watchdog *es_ending_limit_finish(bool is_whole, const int *exit_code)
+{
+    struct es_watchdog *watchdog = NULL;
+    (void)es_watchdog_start(finish_limit_s(is_whole), give_up_finish, (void *)(uintptr_t)exit_code, &watchdog, NULL);
+    return watchdog;
+}
