@@ -144,8 +144,8 @@ static const char *host_of(const struct coordinator *c, uint32_t rank)
 }
 
 /* What the rank holds is for others from now on; whether no worker is left. */
-static bool take_out(struct coordinator *c, uint32_t rank, enum es_rank_state state,
-                     const char *why)
+static bool remove_worker(struct coordinator *c, uint32_t rank, enum es_rank_state state,
+                          const char *why)
 {
     struct es_rank *from = &c->roster.ranks[rank];
     note(c, true, "worker %u on %s is out: %s", rank, host_of(c, rank), why);

@@ -2,6 +2,7 @@
 #include "mpi/coordinator.h"
 
 #include "helper/tempdir.h"
+#include "mpi/bridge.h"
 #include "mpi/worker.h"
 #include "run/folder.h"
 #include "run/layout.h"
@@ -14,6 +15,7 @@
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -39,6 +41,11 @@ struct fixture {
     pthread_t threads[MAX_WORKERS + 1];
     uint32_t n_workers;
     void *(*last_worker)(void *); /* a scripted one in place of the last; NULL: none */
+    bool last_is_mute;            /* it does not even greet */
+    struct es_pulse_limits pulse; /* beat_s > 0: the workers are bridges, which beat */
+    const char *awaited_note;     /* when there is one with this in it ... */
+    sem_t noted;                  /* ... the scripted worker hears of it here ... */
+    int signal_then;              /* ... and the coordinator gets this signal */
     uint32_t pending[4096];
     uint32_t n_pending;
     struct es_buf late; /* a message that rank 1 sends right after its HELLO, if there is one */
@@ -56,6 +63,8 @@ static int setup(void **state)
     memset(&f, 0, sizeof f);
     *state = &f;
     f.signal_pipe[0] = f.signal_pipe[1] = -1;
+    if (sem_init(&f.noted, 0, 0) < 0)
+        return -1;
     if (tempdir_create(f.run_dir) < 0 || es_folder_make(f.run_dir, NULL) < 0)
         return -1;
     return es_fd_pipe(&f.signal_pipe[0], &f.signal_pipe[1]) < 0 ||
@@ -72,6 +81,7 @@ static int teardown(void **state)
     es_job_free(f->job);
     es_fd_close(&f->signal_pipe[0]);
     es_fd_close(&f->signal_pipe[1]);
+    (void)sem_destroy(&f->noted);
     tempdir_remove(f->run_dir);
     return 0;
 }
@@ -108,6 +118,20 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
+/* A whole rank: it beats. */
+static void *rank_main(void *arg)
+{
+    const struct es_worker_args *args = arg;
+    const struct es_pulse_limits limits = {
+        .beat_s = 0.05, .suspect_s = (double)INFINITY, .given_up_s = 1000};
+    struct es_bridge *bridge = NULL;
+    struct es_exit exit;
+    if (es_bridge_create(args->transport, &bridge, NULL) == 0)
+        (void)es_bridge_run(bridge, -1, &limits, &exit, NULL);
+    es_bridge_free(bridge);
+    return NULL;
+}
+
 static void greet(struct fixture *f, uint32_t rank)
 {
     struct es_hello hello = {.node = "n", .host = "h", .n_cpus = 1, .n_cpus_node = 1};
@@ -123,16 +147,25 @@ static void start_workers(struct fixture *f, uint32_t n)
     assert_int_equal(es_local_hub_create(n + 1, &f->hub, NULL), 0);
     f->n_workers = n;
     for (uint32_t r = 0; r <= n; r++)
-        greet(f, r);
+        if (r < n || !f->last_is_mute)
+            greet(f, r);
     if (f->late.len)
         assert_int_equal(
             es_transport_send_buf(es_local_hub_endpoint(f->hub, 1), 0, &f->late), 0);
     for (uint32_t r = 1; r <= n; r++) {
         f->args[r] = (struct es_worker_args){
             .transport = es_local_hub_endpoint(f->hub, r), .rank = r, .host = "h"};
-        void *(*thread_main)(void *) = r == n && f->last_worker ? f->last_worker : worker_main;
+        void *(*thread_main)(void *) = f->pulse.beat_s > 0 ? rank_main : worker_main;
+        if (r == n && f->last_worker)
+            thread_main = f->last_worker;
         assert_int_equal(pthread_create(&f->threads[r], NULL, thread_main, &f->args[r]), 0);
     }
+}
+
+static void send_signal(struct fixture *f, int number)
+{
+    struct signalfd_siginfo info = {.ssi_signo = (uint32_t)number};
+    assert_int_equal(write(f->signal_pipe[1], &info, sizeof info), sizeof info);
 }
 
 static void note(void *context, bool is_trouble, const char *text)
@@ -141,6 +174,12 @@ static void note(void *context, bool is_trouble, const char *text)
     struct fixture *f = context;
     size_t n = strlen(f->notes);
     (void)snprintf(f->notes + n, sizeof f->notes - n, "%s\n", text);
+    if (!f->awaited_note || !strstr(text, f->awaited_note))
+        return;
+    f->awaited_note = NULL;
+    (void)sem_post(&f->noted);
+    if (f->signal_then)
+        send_signal(f, f->signal_then);
 }
 
 /* Runs what is pending in the table, and looks at the folder again afterwards. */
@@ -165,12 +204,15 @@ static void run(struct fixture *f, uint32_t n_workers)
         .versions_json = "{}",
         .not_before_ns = INT64_MIN,
         .started_s = f->started_s,
+        .pulse = f->pulse,
         .signal_fd = f->signal_pipe[0],
         .note = note,
         .context = f,
     };
     f->rc = es_coordinator_run(&config, &f->outcome, &f->err);
     assert_int_equal(es_recorder_finish(recorder, NULL), 0);
+    if (f->pulse.beat_s > 0)
+        es_coordinator_send_exit(config.transport, &(struct es_exit){0});
     for (uint32_t r = 1; r <= f->n_workers; r++)
         pthread_join(f->threads[r], NULL);
 }
@@ -436,12 +478,6 @@ static void the_evaluators_own_marker_is_what_counts(void **state)
     }
 }
 
-static void send_signal(struct fixture *f, int number)
-{
-    struct signalfd_siginfo info = {.ssi_signo = (uint32_t)number};
-    assert_int_equal(write(f->signal_pipe[1], &info, sizeof info), sizeof info);
-}
-
 static void a_signal_drains_and_loses_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -542,6 +578,205 @@ static void ranks_that_do_not_speak_the_protocol_are_refused(void **state)
     assert_int_equal(es_recorder_finish(recorder, NULL), 0);
 }
 
+/* --- Ranks that fall silent --- */
+
+#define SLOW "{\"mode\":\"null\",\"markers\":true,\"seconds\":0.02}"
+
+/* The next message but beats; its type. */
+static enum es_message_type receive(struct es_transport *at, struct es_message *message)
+{
+    uint32_t source;
+    enum es_message_type type;
+    do {
+        while (!es_transport_receive(at, &source, message)) {
+            struct pollfd fd = {.fd = es_transport_fd(at), .events = POLLIN};
+            (void)poll(&fd, 1, -1);
+        }
+        type = es_message_type(message);
+        if (type == ES_MESSAGE_BEAT)
+            es_message_clear(message);
+    } while (type == ES_MESSAGE_BEAT);
+    return type;
+}
+
+static void say_plainly(struct es_transport *at, enum es_message_type type)
+{
+    struct es_buf buf = {0};
+    struct es_ready ready = {.why = "", .note = "gpu7"};
+    if (type == ES_MESSAGE_READY)
+        es_ready_encode(&ready, &buf);
+    else
+        es_plain_encode(type, &buf);
+    (void)es_transport_send_buf(at, 0, &buf);
+}
+
+/* Answers a (whole) ASSIGN: all of it is done, with a score that no other worker gives. */
+static void say_done(struct fixture *f, struct es_transport *at, const struct es_message *assign)
+{
+    struct es_wire_reader reader = es_wire_read(assign);
+    struct es_wire_bundle bundle;
+    struct es_buf layers = {0}, buf = {0};
+    struct es_result result;
+    es_result_init(&result);
+    result.main_score = 0.75;
+    es_results_begin(&buf);
+    while (es_assign_next(&reader, &bundle, &layers))
+        for (uint32_t i = 0; i < bundle.n_layers; i++) {
+            const struct es_wire_layer *layer = (const struct es_wire_layer *)(void *)layers.data;
+            struct es_unit unit = {bundle.checkpoint, layer[i].layer, bundle.task};
+            struct es_result_entry entry = {.unit_id = es_grid_id(f->job->grid, unit),
+                                            .kind = ES_RESULT_DONE,
+                                            .total_s = 0.02};
+            es_results_add(&buf, &entry, &result);
+        }
+    (void)es_transport_send_buf(at, 0, &buf);
+    es_result_clear(&result);
+    es_buf_clear(&layers);
+}
+
+static struct fixture *the_fixture; /* for scripted workers, which know their transport only */
+
+/* Takes its first units, and dies. (Its thread ends with EXIT.) */
+static void *dying_worker(void *arg)
+{
+    const struct es_worker_args *args = arg;
+    struct es_message message;
+    enum es_message_type type;
+    do {
+        type = receive(args->transport, &message);
+        es_message_clear(&message);
+        if (type == ES_MESSAGE_CONFIG)
+            say_plainly(args->transport, ES_MESSAGE_READY);
+    } while (type != ES_MESSAGE_EXIT);
+    return NULL;
+}
+
+/* The same, but it was only stopped: heard again after the awaited note, it first tells that it did all
+ * that it had been given, and then does what it is told. */
+static void *waking_worker(void *arg)
+{
+    struct es_transport *at = ((const struct es_worker_args *)arg)->transport;
+    struct es_message message, assigned;
+    enum es_message_type type;
+    (void)receive(at, &message);
+    es_message_clear(&message);
+    say_plainly(at, ES_MESSAGE_READY);
+    (void)receive(at, &assigned);
+    (void)sem_wait(&the_fixture->noted);
+    say_done(the_fixture, at, &assigned);
+    es_message_clear(&assigned);
+    do {
+        type = receive(at, &message);
+        if (type == ES_MESSAGE_RESET)
+            say_plainly(at, ES_MESSAGE_READY);
+        else if (type == ES_MESSAGE_ASSIGN)
+            say_done(the_fixture, at, &message);
+        else if (type == ES_MESSAGE_QUIT)
+            say_plainly(at, ES_MESSAGE_BYE);
+        es_message_clear(&message);
+    } while (type != ES_MESSAGE_EXIT);
+    return NULL;
+}
+
+static void begin_silence(struct fixture *f, void *(*last_worker)(void *), double suspect_s,
+                          double given_up_s)
+{
+    load_job(f, SLOW, false);
+    the_fixture = f;
+    f->last_worker = last_worker;
+    f->pulse = (struct es_pulse_limits){
+        .beat_s = 0.05, .suspect_s = suspect_s, .given_up_s = given_up_s};
+}
+
+static void what_a_dead_worker_held_is_done_by_others(void **state)
+{
+    struct fixture *f = *state;
+    begin_silence(f, dying_worker, 0.2, 0.6);
+    run(f, 2);
+    assert_int_equal(f->rc, 0);
+    assert_int_equal(f->outcome.ending, ES_ENDING_FINISHED);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+    assert_int_equal(f->outcome.state.n_evaluated, 60);
+    assert_int_equal(f->outcome.n_silent, 1);
+    assert_non_null(strstr(f->notes, "worker 2 on h is silent for 0 s: gets nothing new"));
+    assert_non_null(strstr(f->notes, "worker 2 on h is out: silent for 1 s (device gpu7)"));
+    assert_null(strstr(f->notes, "worker 1 on"));
+    assert_table_equals_markers(f);
+}
+
+static void one_that_comes_back_works_on_and_nothing_counts_twice(void **state)
+{
+    struct fixture *f = *state;
+    begin_silence(f, waking_worker, 0.2, 0.4);
+    f->awaited_note = "is out: silent";
+    run(f, 2);
+    assert_int_equal(f->rc, 0);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+    assert_int_equal(f->outcome.state.counts.pending, 0);
+    assert_int_equal(f->outcome.state.n_evaluated, 60);
+    assert_int_equal(f->outcome.n_silent, 0);
+    assert_non_null(strstr(f->notes, "worker 2 on h is heard again"));
+    assert_int_equal(n_lines(f->run_dir, "progress.csv"), 61);
+    uint32_t n_its_own = 0;
+    for (uint32_t id = 0; id < 60; id++)
+        n_its_own += es_units_columns(f->units).main_score[id] == 0.75;
+    assert_in_range(n_its_own, 1, 59); /* it got work again */
+}
+
+static void a_suspects_results_count(void **state)
+{
+    struct fixture *f = *state;
+    begin_silence(f, waking_worker, 0.2, 1000);
+    f->awaited_note = "gets nothing new";
+    run(f, 2);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+    assert_int_equal(f->outcome.state.n_evaluated, 60);
+    assert_non_null(strstr(f->notes, "worker 2 on h is heard again"));
+    assert_null(strstr(f->notes, "is out"));
+}
+
+static void a_rank_that_never_greets_is_left_out(void **state)
+{
+    struct fixture *f = *state;
+    begin_silence(f, dying_worker, 0.2, 0.4);
+    f->last_is_mute = true;
+    run(f, 2);
+    assert_int_equal(f->rc, 0);
+    assert_int_equal(f->outcome.ending, ES_ENDING_FINISHED);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+    assert_int_equal(f->outcome.n_silent, 1);
+    assert_non_null(strstr(f->notes, "rank 2 on (no host: it did not greet) is left out"));
+}
+
+static void without_a_worker_that_is_heard_the_run_ends(void **state)
+{
+    struct fixture *f = *state;
+    for (int is_mute = 0; is_mute < 2; is_mute++) {
+        begin_silence(f, dying_worker, 0.1, 0.2);
+        f->last_is_mute = is_mute;
+        run(f, 1);
+        assert_int_equal(f->outcome.ending, ES_ENDING_NO_WORKER);
+        assert_int_equal(f->outcome.state.counts.pending, 60);
+        teardown(state);
+        setup(state);
+    }
+}
+
+static void a_drain_does_not_wait_for_a_suspect(void **state)
+{
+    struct fixture *f = *state;
+    begin_silence(f, dying_worker, 0.2, 1000);
+    f->job->limits.grace_s = 1000;
+    f->awaited_note = "worker 2 on h is silent";
+    f->signal_then = SIGUSR1;
+    double begun_s = es_clock_mono_s();
+    run(f, 2);
+    assert_int_equal(f->outcome.ending, ES_ENDING_STOPPED);
+    assert_true(es_clock_mono_s() - begun_s < 500); /* of the grace */
+    assert_true(f->outcome.state.counts.pending > 0);
+    assert_table_equals_markers(f);
+}
+
 int main(void)
 {
     es_signal_block();
@@ -569,6 +804,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(results_of_units_not_held_are_not_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(ranks_that_do_not_speak_the_protocol_are_refused, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_a_dead_worker_held_is_done_by_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_that_comes_back_works_on_and_nothing_counts_twice,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_suspects_results_count, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_rank_that_never_greets_is_left_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_a_worker_that_is_heard_the_run_ends, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_drain_does_not_wait_for_a_suspect, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

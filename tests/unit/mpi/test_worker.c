@@ -298,6 +298,39 @@ static void a_unit_that_ends_within_the_grace_is_done(void **state)
     quit(f);
 }
 
+/* It was taken for dead: what it held is others', and it says nothing of it. */
+static void a_reset_forgets_everything_and_begins_anew(void **state)
+{
+    static const char *const evaluators[] = {
+        NULL, "{\"mode\":\"null\",\"markers\":true,\"seconds\":0.3}"};
+    for (int i = 0; i < 2; i++) {
+        struct fixture *f = *state;
+        start(f, evaluators[i] ? evaluators[i]
+                               : fake(",\"--hang\",\"--fail-unit\",\"a/1/S\"", ",\"timeout_s\":600"));
+        assign(f, 0, 0, 3);
+        wait_until_begun(f, (struct es_unit){0, 0, 0});
+        for (int times = 0; times < 2; times++) { /* the second time it holds nothing */
+            struct es_buf buf = {0};
+            struct es_ready ready;
+            es_plain_encode(ES_MESSAGE_RESET, &buf);
+            send(f, &buf);
+            struct es_message message = receive(f);
+            assert_int_equal(es_ready_decode(&message, &ready), 0);
+            assert_string_equal(ready.why, "");
+            es_message_clear(&message);
+        }
+        assert_false(exists(f, (struct es_unit){0, 0, 0}, ES_MARKER_NAME));
+        assert_false(exists(f, (struct es_unit){0, 0, 0}, ES_FAILED_NAME));
+        assign(f, 1, 1, 2);
+        assert_next(f, id_of(f, 1, 0, 1), ES_RESULT_DONE);
+        assert_next(f, id_of(f, 1, 1, 1), ES_RESULT_DONE);
+        quit(f);
+        assert_false(exists(f, (struct es_unit){0, 1, 0}, "."));
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(setup(state), 0);
+    }
+}
+
 static void failures_tell_why(void **state)
 {
     static const struct {
@@ -414,6 +447,7 @@ int main(void)
         TEST_OF(a_drain_gives_back_everything_and_interrupts),
         TEST_OF(a_drain_before_the_configuration_holds),
         TEST_OF(a_unit_that_ends_within_the_grace_is_done),
+        TEST_OF(a_reset_forgets_everything_and_begins_anew),
         TEST_OF(failures_tell_why),
         TEST_OF(a_score_of_nan_is_done),
         TEST_OF(an_evaluators_own_marker_is_kept),
