@@ -46,6 +46,7 @@ struct fixture {
     const char *awaited_note;     /* when there is one with this in it ... */
     sem_t noted;                  /* ... the scripted worker hears of it here ... */
     int signal_then;              /* ... and the coordinator gets this signal */
+    uint32_t n_more; /* assignments that the scripted worker got once it was heard again */
     uint32_t pending[4096];
     uint32_t n_pending;
     struct es_buf late; /* a message that rank 1 sends right after its HELLO, if there is one */
@@ -669,9 +670,10 @@ static void *waking_worker(void *arg)
         type = receive(at, &message);
         if (type == ES_MESSAGE_RESET)
             say_plainly(at, ES_MESSAGE_READY);
-        else if (type == ES_MESSAGE_ASSIGN)
+        if (type == ES_MESSAGE_ASSIGN)
             say_done(the_fixture, at, &message);
-        else if (type == ES_MESSAGE_QUIT)
+        the_fixture->n_more += type == ES_MESSAGE_ASSIGN;
+        if (type == ES_MESSAGE_QUIT)
             say_plainly(at, ES_MESSAGE_BYE);
         es_message_clear(&message);
     } while (type != ES_MESSAGE_EXIT);
@@ -717,10 +719,7 @@ static void one_that_comes_back_works_on_and_nothing_counts_twice(void **state)
     assert_int_equal(f->outcome.n_silent, 0);
     assert_non_null(strstr(f->notes, "worker 2 on h is heard again"));
     assert_int_equal(n_lines(f->run_dir, "progress.csv"), 61);
-    uint32_t n_its_own = 0;
-    for (uint32_t id = 0; id < 60; id++)
-        n_its_own += es_units_columns(f->units).main_score[id] == 0.75;
-    assert_in_range(n_its_own, 1, 59); /* it got work again */
+    assert_true(f->n_more > 0);
 }
 
 static void a_suspects_results_count(void **state)
@@ -733,6 +732,7 @@ static void a_suspects_results_count(void **state)
     assert_int_equal(f->outcome.state.n_evaluated, 60);
     assert_non_null(strstr(f->notes, "worker 2 on h is heard again"));
     assert_null(strstr(f->notes, "is out"));
+    assert_true(f->n_more > 0);
 }
 
 static void a_rank_that_never_greets_is_left_out(void **state)

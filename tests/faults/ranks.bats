@@ -1,0 +1,142 @@
+# Ranks that are killed, stopped or never come: the others go on, every unit is done and counted once,
+# nothing is left running.
+
+load ../helper/common
+
+# start_ranks N [ARGUMENT...]: the run in the background, its output in ./output; sets launcher.
+start_ranks() {
+    "$repo/tools/mpirun.sh" "$1" "$evalsweep" run "$work/job.json" "${@:2}" >output 2>&1 3>&- &
+    launcher=$!
+}
+
+# until_true SECONDS COMMAND...: waits for it.
+until_true() {
+    local deadline=$((SECONDS + $1))
+    until "${@:2}"; do
+        [ $SECONDS -lt $deadline ] || return 1
+        sleep 0.05
+    done
+}
+
+has_markers() { [ "$(n_markers 2>/dev/null)" -ge "$1" ]; }
+says() { grep -q "$1" output; }
+has_ended() { refute kill -0 "$1" 2>/dev/null; }
+
+# rank_pid RANK: its process (not its guard, which has the same command line).
+rank_pid() {
+    local pid parent
+    for pid in $(pgrep -f "^$evalsweep run $work/job.json"); do
+        parent=$(ps -o ppid= -p "$pid") || continue
+        [[ "$(ps -o comm= -p $parent)" == mpirun* ]] || continue
+        if tr '\0' '\n' <"/proc/$pid/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$1"; then
+            echo "$pid"
+            return
+        fi
+    done
+    return 1
+}
+
+nothing_runs() { refute pgrep -f "^($evalsweep run $work/job.json|$fake .*$work/count)"; }
+
+ends_with() { # CODE
+    local code=0
+    until_true 60 has_ended "$launcher"
+    wait "$launcher" || code=$?
+    [ "$code" -eq "$1" ]
+    until_true 10 nothing_runs
+}
+
+all_is_done_once() {
+    [ "$(n_markers)" -eq 60 ]
+    [ "$("$evalsweep" status --json runs/demo | json done)" -eq 60 ]
+    [ "$(n_different)" -eq 60 ]
+    [ "$("$evalsweep" export runs/demo | grep -c fake)" -eq 60 ]
+}
+
+teardown() {
+    local pid
+    for pid in $(pgrep -f "^$evalsweep run $work/job.json"); do kill -9 "$pid" || true; done
+}
+
+@test "a worker rank is killed: the others do its units, exit code 0" {
+    write_job --sleep-ms 150
+    start_ranks 3 --set limits.heartbeat_s=5
+    until_true 20 has_markers 10
+    kill -9 "$(rank_pid 2)"
+    ends_with 0
+    says 'worker 2 on .* is silent for .*: gets nothing new'
+    says 'worker 2 on .* is out: silent for 5 s (device cpu)'
+    all_is_done_once
+    [ "$(wc -l <runs/demo/progress.csv)" -eq 61 ]
+}
+
+@test "rank 0 is killed: every rank and evaluator ends, and the next start resumes" {
+    write_job --sleep-ms 300
+    start_ranks 3
+    until_true 20 has_markers 6
+    kill -9 "$(rank_pid 0)"
+    until_true 30 has_ended "$launcher"
+    ends_with 70
+    says 'rank 1: waiting for rank 0: nothing was heard of it for 15 s'
+    kept=$(n_markers)
+    [ "$kept" -lt 60 ]
+    : >count
+    write_job
+    run mpi 2 "$evalsweep" run job.json --accept-change
+    [ "$status" -eq 0 ]
+    [ "$(n_evaluated)" -eq $((60 - kept)) ]
+    [ "$(n_markers)" -eq 60 ]
+}
+
+@test "a rank is stopped, given up, and goes on: it works again, and nothing counts twice" {
+    write_job --sleep-ms 400
+    start_ranks 3 --set limits.heartbeat_s=5
+    until_true 20 has_markers 4
+    stopped=$(rank_pid 2)
+    kill -STOP "$stopped"
+    until_true 20 says 'worker 2 on .* is out'
+    kill -CONT "$stopped"
+    ends_with 0
+    says 'worker 2 on .* is heard again'
+    [ "$(grep -c 'worker 2: ' output)" -eq 2 ]
+    all_is_done_once
+    says '60 of 60 units done, 0 pending: '
+    [ "$(wc -l <runs/demo/progress.csv)" -le 61 ]
+}
+
+@test "a rank dies before MPI starts: the others end, saying so" {
+    write_job
+    cat >start <<'END_OF_SCRIPT'
+#!/bin/sh
+[ "$OMPI_COMM_WORLD_RANK" != 1 ] || kill -9 $$
+exec "$@"
+END_OF_SCRIPT
+    chmod +x start
+    export EVALSWEEP_START_LIMIT_S=2
+    run timeout -s KILL 40 "$repo/tools/mpirun.sh" 3 "$work/start" "$evalsweep" run "$work/job.json"
+    [ "$status" -eq 70 ]
+    [[ "$output" == *"starting MPI: not all ranks came within 2 s"* ]]
+    until_true 10 nothing_runs
+    [ "$(n_markers 2>/dev/null || true)" -eq 0 ]
+}
+
+@test "a signal during the wait for another driver's lock: exit code 75 at once" {
+    write_job --sleep-ms 100
+    "$evalsweep" run "$work/job.json" 2>/dev/null 3>&- &
+    holder=$!
+    until_true 20 has_markers 2
+    kill -STOP "$holder" # its lock does not move any more, and is not stale yet
+    "$evalsweep" run "$work/job.json" --quiet 2>output 3>&- &
+    launcher=$!
+    sleep 0.5
+    kill -TERM "$launcher"
+    until_true 20 has_ended "$launcher"
+    code=0
+    wait "$launcher" || code=$?
+    kill -CONT "$holder"
+    wait "$holder"
+    [ "$code" -eq 75 ]
+    says 'Terminated before the first unit'
+    all_is_done_once
+    [ "$(n_evaluated)" -eq 60 ]
+}
