@@ -12,10 +12,11 @@
  *         wait for an event, or until es_sched_deadline(sched)
  *         es_sched_done / failed / returned / kept / leave (sched, ...)
  *
- * A unit is PENDING (nobody has it), HELD (a worker has it, running or queued), DONE or FAILED (for
- * good). A worker runs what it holds in the order of the assignments, so the first unit held is the
- * one that runs. Allowed changes: PENDING -> HELD by an ASSIGN action; HELD -> DONE, FAILED or
- * PENDING by events; FAILED -> PENDING where that worker turns out bad.
+ * A unit is PENDING (nobody has it), HELD (a worker has it, running or queued), PARKED (another job
+ * has it), DONE or FAILED (for good). A worker runs what it holds in the order of the assignments, so
+ * the first unit held is the one that runs. Allowed changes: PENDING -> HELD by an ASSIGN action; HELD
+ * -> DONE, FAILED, PENDING or PARKED, PENDING -> PARKED, and PARKED -> PENDING, DONE or FAILED by
+ * events; FAILED -> PENDING where that worker turns out bad.
  *
  * A decision costs O(log n). Threads: none of its own; one owner at a time.
  */
@@ -40,6 +41,7 @@ struct es_sched_config {
     uint32_t n_static;     /* STATIC: number of shares */
     uint32_t max_attempts; /* tries of a unit before it is FAILED; at least 1 */
     double retry_delay_s;  /* before a failed unit's next try, doubling each time */
+    bool from_end;         /* of checkpoints about as long, those of the grid's end first */
     double prefetch_s;     /* a worker gets more when it holds less than so many expected seconds of
                               work, or so long before the end of its last unit as half of that takes
                               (5 s at most) */
@@ -110,6 +112,18 @@ void es_sched_returned(struct es_sched *sched, uint32_t worker, uint32_t unit_id
 /* A recalled unit was begun already: the worker keeps it. */
 void es_sched_kept(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s);
 
+/* A held unit is another job's for now: nobody gets it. */
+void es_sched_park(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s);
+
+/* Parks one more unit of the same checkpoint and task that nobody has; ES_GRID_NONE: there is none. */
+uint32_t es_sched_park_another(struct es_sched *sched, uint32_t unit_id);
+
+/* A parked unit is pending again. */
+void es_sched_unpark(struct es_sched *sched, uint32_t unit_id, double now_s);
+
+/* A parked unit was done, or failed for good, by the other job. False: it is not parked. */
+bool es_sched_settle(struct es_sched *sched, uint32_t unit_id, bool is_done);
+
 /* The next thing to do, if there is any at this time. Never fails once units and workers are in. */
 bool es_sched_next_action(struct es_sched *sched, double now_s, struct es_action *ret_action);
 
@@ -125,6 +139,7 @@ bool es_sched_is_stuck(struct es_sched *sched, double now_s);
 
 uint32_t es_sched_n_pending(const struct es_sched *sched); /* held ones not counted */
 uint32_t es_sched_n_held(const struct es_sched *sched);
+uint32_t es_sched_n_parked(const struct es_sched *sched);
 uint32_t es_sched_n_held_by(const struct es_sched *sched, uint32_t worker);
 uint32_t es_sched_n_workers(const struct es_sched *sched); /* suspended ones not counted */
 

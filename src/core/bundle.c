@@ -151,6 +151,16 @@ static void take_one(struct es_sched *sched, uint32_t bundle, uint32_t unit_id)
     sched->n_ready--;
 }
 
+void es_bundle_remove(struct es_sched *sched, uint32_t unit_id)
+{
+    uint32_t bundle = es_bundle_of(sched, unit_id);
+    double work_s =
+        (double)sched->bundles[bundle].work_s - es_bundle_unit_s(sched, bundle, unit_id);
+    take_one(sched, bundle, unit_id);
+    set_work(sched, bundle, work_s);
+    rank(sched, bundle);
+}
+
 /* Every unit that the worker may run, in the order of the list. */
 static uint32_t take_all(struct es_sched *sched, uint32_t bundle, uint32_t worker,
                          uint32_t *ret_units, double *ret_taken_s)

@@ -404,9 +404,49 @@ void es_sched_kept(struct es_sched *sched, uint32_t worker, uint32_t unit_id, do
     es_queue_changed(sched, worker, now_s);
 }
 
+void es_sched_park(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s)
+{
+    if (!es_sched_is_held_by(sched, worker, unit_id))
+        return;
+    drop(sched, worker, unit_id, now_s);
+    sched->units[unit_id].state = ES_UNIT_PARKED;
+    sched->n_parked++;
+    es_queue_changed(sched, worker, now_s);
+}
+
+uint32_t es_sched_park_another(struct es_sched *sched, uint32_t unit_id)
+{
+    uint32_t bundle = es_bundle_of(sched, unit_id);
+    uint32_t first = sched->bundles[bundle].units.first;
+    if (first == ES_NONE)
+        return ES_NONE;
+    es_bundle_remove(sched, first);
+    es_group_changed(sched, es_bundle_group(sched, bundle));
+    sched->units[first].state = ES_UNIT_PARKED;
+    sched->n_parked++;
+    return first;
+}
+
+void es_sched_unpark(struct es_sched *sched, uint32_t unit_id, double now_s)
+{
+    if (unit_id >= sched->n_units || sched->units[unit_id].state != ES_UNIT_PARKED)
+        return;
+    sched->n_parked--;
+    es_sched_make_ready(sched, unit_id, now_s);
+}
+
+bool es_sched_settle(struct es_sched *sched, uint32_t unit_id, bool is_done)
+{
+    if (unit_id >= sched->n_units || sched->units[unit_id].state != ES_UNIT_PARKED)
+        return false;
+    sched->n_parked--;
+    sched->units[unit_id].state = is_done ? ES_UNIT_DONE : ES_UNIT_FAILED;
+    return true;
+}
+
 bool es_sched_finished(const struct es_sched *sched)
 {
-    return es_sched_n_pending(sched) + sched->n_held == 0;
+    return es_sched_n_pending(sched) + sched->n_held + sched->n_parked == 0;
 }
 
 uint32_t es_sched_n_pending(const struct es_sched *sched)
@@ -417,6 +457,11 @@ uint32_t es_sched_n_pending(const struct es_sched *sched)
 uint32_t es_sched_n_held(const struct es_sched *sched)
 {
     return sched->n_held;
+}
+
+uint32_t es_sched_n_parked(const struct es_sched *sched)
+{
+    return sched->n_parked;
 }
 
 static const struct es_sched_worker *alive(const struct es_sched *sched, uint32_t worker)

@@ -1,5 +1,8 @@
 #include "core/sched_state.h"
 
+/* By how much longer the grid's last checkpoint is taken to be than its first, from_end. */
+#define FROM_END_PART 0.05
+
 double es_group_load_s(const struct es_sched *sched, uint32_t group)
 {
     return sched->policy.by_checkpoint ? es_cost_load(sched->cost, group) : 0;
@@ -24,6 +27,14 @@ double es_group_first_end(const struct es_sched *sched, uint32_t group)
     return -sched->end_nodes[sched->groups[group].ends].key;
 }
 
+/* What untouched groups are ranked by: most work first. A job that has joined another begins with
+ * others of those that are alike, so that the two do not want the same ones all the time. */
+static double rank_of(const struct es_sched *sched, uint32_t group)
+{
+    double part = sched->config.from_end ? FROM_END_PART * group / sched->n_groups : 0;
+    return sched->groups[group].work_s * (1 + part);
+}
+
 void es_group_changed(struct es_sched *sched, uint32_t group)
 {
     struct es_group *own = &sched->groups[group];
@@ -43,7 +54,7 @@ void es_group_changed(struct es_sched *sched, uint32_t group)
                     es_group_first_end(sched, group) + es_group_longest_s(sched, group));
     } else if (pending) {
         untouched_s = load_s;
-        es_heap_set(sched->work_nodes, &sched->untouched_work, group, own->work_s);
+        es_heap_set(sched->work_nodes, &sched->untouched_work, group, rank_of(sched, group));
         es_heap_set(sched->longest_nodes, &sched->untouched_longest, group,
                     es_group_longest_s(sched, group) + load_s);
     }

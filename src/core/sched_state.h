@@ -94,7 +94,7 @@ struct es_sched {
     struct es_heap_node *bundle_nodes; /* [n_bundles] in their group's heap */
     struct es_unit_list
         delayed[ES_SCHED_N_DELAYED]; /* by number of failures: each in order of its time */
-    uint32_t n_ready, n_delayed, n_promised, n_held;
+    uint32_t n_ready, n_delayed, n_promised, n_held, n_parked;
     double end_s; /* of the job's time, or INFINITY; then what follows is not used */
     double now_s; /* of the last look for an action */
     double fastest; /* speed of any worker so far */
@@ -149,6 +149,8 @@ bool es_bundle_unit_allowed(const struct es_sched *sched, uint32_t unit_id, uint
  * and n_max, else the longest of them, one at least. Returns how many. */
 uint32_t es_bundle_take(struct es_sched *sched, uint32_t bundle, uint32_t worker, double limit_s,
                         uint32_t n_max, uint32_t *ret_units);
+/* Takes a READY unit out, for nobody. */
+void es_bundle_remove(struct es_sched *sched, uint32_t unit_id);
 /* Looks at the costs of a few bundles again, so that all follow what was learned. */
 void es_bundle_refresh_some(struct es_sched *sched);
 

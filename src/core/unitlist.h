@@ -11,6 +11,7 @@ enum es_unit_state {
     ES_UNIT_PROMISED, /* given back for another worker, which gets it next */
     ES_UNIT_LATE,     /* could not end before the job does */
     ES_UNIT_HELD,     /* in a worker's queue */
+    ES_UNIT_PARKED,   /* another job has it; in no list */
     ES_UNIT_DONE,
     ES_UNIT_FAILED,
 };
