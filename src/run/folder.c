@@ -26,9 +26,13 @@ static int own_path(const char *run_dir, const char *name, char *ret_path, struc
 int es_folder_make(const char *run_dir, struct es_err *err)
 {
     char path[PATH_MAX];
-    int rc = own_path(run_dir, "", path, err);
-    if (rc == 0 && es_mkdir_all_at(AT_FDCWD, path) < 0)
-        rc = es_err_sys(err, errno, "making the run folder", path);
+    static const char *const names[] = {"/" ES_FOLDER_DRIVERS, "/" ES_FOLDER_LEASES};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof names / sizeof names[0]; i++) {
+        rc = own_path(run_dir, names[i], path, err);
+        if (rc == 0 && es_mkdir_all_at(AT_FDCWD, path) < 0)
+            rc = es_err_sys(err, errno, "making the run folder", path);
+    }
     return rc;
 }
 
@@ -64,6 +68,19 @@ int es_folder_write_job(const char *run_dir, const char *text, size_t n, struct 
     char path[PATH_MAX];
     int rc = own_path(run_dir, "/job.json", path, err);
     return rc < 0 ? rc : es_atomic_write(AT_FDCWD, path, text, n, true, NULL, err);
+}
+
+int es_folder_started(const char *run_dir, int64_t *ret_started_ns, struct es_err *err)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    int rc = own_path(run_dir, "/job.json", path, err);
+    if (rc < 0)
+        return rc;
+    if (stat(path, &st) < 0)
+        return es_err_sys(err, errno, "looking at the saved job", path);
+    *ret_started_ns = es_file_id(&st).mtime_ns;
+    return 0;
 }
 
 /* The epoch file: whether it is there, its time, and the Slurm job id in it ("" for none). */

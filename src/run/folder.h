@@ -1,4 +1,5 @@
-/* The run folder's own files, under .evalsweep/: the job as run, and the epoch. */
+/* The run folder's own files, under .evalsweep/: the job as run, and the epoch; beside them, what
+ * run/lock.h and run/lease.h put into drivers/ and leases/. */
 #ifndef ES_RUN_FOLDER_H
 #define ES_RUN_FOLDER_H
 
@@ -10,8 +11,10 @@
 #include <stdint.h>
 
 #define ES_FOLDER_NAME ".evalsweep"
+#define ES_FOLDER_DRIVERS "drivers" /* below it */
+#define ES_FOLDER_LEASES "leases"
 
-/* Makes <run_dir>/.evalsweep with all folders above it. */
+/* Makes <run_dir>/.evalsweep with all folders above it and the two below. */
 int es_folder_make(const char *run_dir, struct es_err *err);
 
 /* Removes the temporary files that a killed driver left in the run folder and in .evalsweep/. Only for
@@ -26,6 +29,10 @@ int es_folder_load_job(const char *run_dir, const struct es_job_overrides *overr
 /* Saves the text of the job as run; it survives a power loss, after which a requeued job would stand
  * before an empty file. */
 int es_folder_write_job(const char *run_dir, const char *text, size_t n, struct es_err *err);
+
+/* When the run was started that is going on: the time of its job file, by the file server's clock, as
+ * are those of markers. A driver that joins, or takes over in mid-run, does not start it anew. */
+int es_folder_started(const char *run_dir, int64_t *ret_started_ns, struct es_err *err);
 
 /* The epoch: markers older than it are pending. INT64_MIN when there is none. It is the time of the
  * epoch file itself, so that the file server's clock is compared with itself. */

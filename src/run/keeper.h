@@ -14,7 +14,7 @@ struct es_keeper;
 int es_keeper_start(struct es_lock *lock, double interval_s, struct es_keeper **ret_keeper,
                     struct es_err *err);
 
-/* How the last beat went. ES_ERR_BUSY: the lock was taken over, once and for all. Any thread. */
+/* How the last beat went. ES_ERR_BUSY: the run is another driver's, once and for all. Any thread. */
 int es_keeper_check(struct es_keeper *keeper, struct es_err *err);
 
 /* NULL is fine. */

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -264,9 +265,169 @@ static void one_of_many_takes_a_stale_lock(void **state)
     }
 }
 
+static bool has_driver(const struct es_lock *lock)
+{
+    char path[TEMPDIR_SIZE + 256];
+    (void)snprintf(path, sizeof path, "%s/.evalsweep/drivers/%s", run_dir, es_lock_id(lock));
+    return access(path, F_OK) == 0;
+}
+
+static void a_driver_joins_once_the_owner_is_ready(void **state)
+{
+    (void)state;
+    struct es_lock *owner, *joiner, *third;
+    assert_int_equal(es_lock_join(run_dir, STALE_S, &owner, NULL), 0); /* nobody holds it */
+    assert_true(es_lock_owns(owner));
+    es_lock_set_ready(owner);
+    assert_int_equal(es_lock_join(run_dir, STALE_S, &joiner, NULL), 0);
+    assert_false(es_lock_owns(joiner));
+    assert_false(es_lock_try(joiner));
+    assert_true(has_driver(owner) && has_driver(joiner));
+    assert_int_equal(es_lock_beat(owner, NULL) | es_lock_beat(joiner, NULL), 0);
+    assert_int_equal(es_lock_acquire(run_dir, STALE_S, &third, NULL), ES_ERR_BUSY);
+    es_lock_release(joiner);
+    assert_true(es_lock_owns(owner));
+    es_lock_release(owner);
+    assert_int_equal(access(lock_path, F_OK), -1);
+}
+
+static void an_owner_that_is_not_ready_is_not_joined(void **state)
+{
+    (void)state;
+    struct es_lock *owner, *joiner;
+    struct es_err err = {0};
+    assert_int_equal(es_lock_acquire(run_dir, STALE_S, &owner, NULL), 0);
+    pid_t child = fork(); /* of which it is waited for */
+    if (child == 0) {
+        const struct timespec pause = {.tv_nsec = 100000000};
+        (void)nanosleep(&pause, NULL);
+        es_lock_set_ready(owner);
+        _exit(0);
+    }
+    assert_int_equal(es_lock_join(run_dir, STALE_S, &joiner, &err), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    struct es_buf text = {0};
+    int fd = open(lock_path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(es_fd_read_all(fd, 4096, &text), 0);
+    assert_non_null(strstr(text.data, "\"ready\":1"));
+    es_buf_clear(&text);
+    es_fd_close(&fd);
+    es_lock_release(joiner);
+    es_lock_release(owner);
+}
+
+static void an_owner_hands_the_run_over(void **state)
+{
+    (void)state;
+    struct es_lock *owner, *joiner;
+    assert_int_equal(es_lock_acquire(run_dir, STALE_S, &owner, NULL), 0);
+    es_lock_set_ready(owner);
+    assert_int_equal(es_lock_join(run_dir, STALE_S, &joiner, NULL), 0);
+    assert_false(es_lock_leave(owner, "nobody-1")); /* an heir that is gone */
+    assert_true(es_lock_owns(owner));
+    assert_true(es_lock_leave(owner, es_lock_id(joiner)));
+    assert_false(has_driver(owner));
+    assert_int_equal(es_lock_beat(owner, NULL), 0); /* it was not taken over: no fault */
+    assert_true(es_lock_owns(joiner));
+    assert_false(es_lock_leave(joiner, NULL)); /* the owner does not leave to itself */
+    assert_int_equal(es_lock_beat(joiner, NULL), 0);
+    es_lock_release(owner);
+    assert_true(es_lock_owns(joiner));
+    es_lock_release(joiner);
+    assert_int_equal(access(lock_path, F_OK), -1);
+}
+
+static void a_joiner_leaves_to_a_live_owner_only(void **state)
+{
+    (void)state;
+    struct es_lock *owner, *joiner;
+    assert_int_equal(es_lock_acquire(run_dir, STALE_S, &owner, NULL), 0);
+    es_lock_set_ready(owner);
+    assert_int_equal(es_lock_join(run_dir, STALE_S, &joiner, NULL), 0);
+    assert_true(es_lock_leave(joiner, NULL));
+    assert_false(has_driver(joiner));
+    es_lock_release(joiner);
+    assert_int_equal(es_lock_join(run_dir, STALE_S, &joiner, NULL), 0);
+    es_lock_release(owner);
+    assert_false(es_lock_leave(joiner, NULL));
+    assert_true(es_lock_try(joiner));
+    es_lock_release(joiner);
+}
+
+/* Only one process at a time changes who holds the lock. */
+static void nobody_leaves_while_another_changes_the_lock(void **state)
+{
+    (void)state;
+    char claim_path[TEMPDIR_SIZE + 64];
+    struct es_lock *owner, *joiner;
+    assert_int_equal(es_lock_acquire(run_dir, STALE_S, &owner, NULL), 0);
+    es_lock_set_ready(owner);
+    assert_int_equal(es_lock_join(run_dir, STALE_S, &joiner, NULL), 0);
+    (void)snprintf(claim_path, sizeof claim_path, "%s.takeover", lock_path);
+    assert_int_equal(link(lock_path, claim_path), 0);
+    assert_false(es_lock_leave(joiner, NULL));
+    assert_false(es_lock_leave(owner, es_lock_id(joiner)));
+    assert_int_equal(unlink(claim_path), 0);
+    assert_true(es_lock_leave(joiner, NULL));
+    es_lock_release(joiner);
+    es_lock_release(owner);
+}
+
+static void a_joiner_takes_a_dead_owners_lock(void **state)
+{
+    (void)state;
+    int ends[2];
+    char byte;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct es_lock *lock;
+        int rc = es_lock_acquire(run_dir, STALE_S, &lock, NULL);
+        es_lock_set_ready(lock);
+        (void)!write(ends[1], "", 1);
+        (void)pause();
+        _exit(rc);
+    }
+    struct es_lock *joiner;
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    assert_int_equal(es_lock_join(run_dir, 3600, &joiner, NULL), 0);
+    assert_false(es_lock_try(joiner));
+    assert_int_equal(kill(child, SIGKILL) | (waitpid(child, NULL, 0) != child), 0);
+    assert_true(es_lock_try(joiner));
+    assert_int_equal(es_lock_beat(joiner, NULL), 0);
+    es_lock_release(joiner);
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(access(lock_path, F_OK), -1);
+}
+
+static void a_driver_that_was_taken_for_gone_is_told(void **state)
+{
+    (void)state;
+    struct es_lock *owner, *joiner;
+    char path[TEMPDIR_SIZE + 256];
+    assert_int_equal(es_lock_acquire(run_dir, STALE_S, &owner, NULL), 0);
+    es_lock_set_ready(owner);
+    assert_int_equal(es_lock_join(run_dir, STALE_S, &joiner, NULL), 0);
+    (void)snprintf(path, sizeof path, "%s/.evalsweep/drivers/%s", run_dir, es_lock_id(joiner));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(es_lock_beat(joiner, NULL), ES_ERR_BUSY);
+    assert_int_equal(es_lock_beat(owner, NULL), 0);
+    es_lock_release(joiner);
+    es_lock_release(owner);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_driver_joins_once_the_owner_is_ready, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_owner_that_is_not_ready_is_not_joined, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_owner_hands_the_run_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_joiner_leaves_to_a_live_owner_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(nobody_leaves_while_another_changes_the_lock, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_joiner_takes_a_dead_owners_lock, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_driver_that_was_taken_for_gone_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(it_is_taken_and_released, setup, teardown),
         cmocka_unit_test_setup_teardown(a_second_driver_is_told_who_holds_it, setup, teardown),
         cmocka_unit_test_setup_teardown(a_dead_process_of_this_boot_does_not_hold_it, setup,
