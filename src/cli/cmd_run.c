@@ -45,6 +45,7 @@ struct run_options {
     struct es_opt_list only;
     bool json;
     bool quiet;
+    bool join;
     bool no_resume;
     bool no_retry_failed;
     bool accept_change;
@@ -71,6 +72,8 @@ struct driver {
     struct es_cost *cost;
     struct es_lock *lock;
     struct es_keeper *keeper;
+    bool has_joined;    /* another driver owned the run when this one came */
+    int64_t started_ns; /* of the run */
     struct es_recorder *recorder;
     char run_dir[PATH_MAX]; /* absolute */
     struct es_provenance provenance;
@@ -91,6 +94,8 @@ static int parse(int argc, char **argv, struct run_options *options, enum es_opt
         {"set", "A.B=JSON", "override a value of the job file", NULL, NULL, &options->sets},
         {"only", "AXIS=NAME,...", "run only these of checkpoint=, layer=, task=", NULL, NULL,
          &options->only},
+        {"join", NULL, "add this job's workers where another driver is at work on the run",
+         &options->join, NULL, NULL},
         {"no-resume", NULL, "evaluate everything again", &options->no_resume, NULL, NULL},
         {"no-retry-failed", NULL, "leave units alone that failed for good in an earlier start",
          &options->no_retry_failed, NULL, NULL},
@@ -186,26 +191,59 @@ static int check_change(struct driver *d, struct es_err *err)
     return rc;
 }
 
+/* Whether a driver beside this one can see what is done: without markers it cannot. */
+static bool can_share(const struct driver *d)
+{
+    const struct es_job *job = d->target.job;
+    return job->evaluator.mode != ES_EVALUATOR_NULL || job->evaluator.null_markers;
+}
+
+/* Takes the run's lock, or joins who has it. */
+static int enter_run(struct driver *d, struct es_err *err)
+{
+    int rc = d->options->join
+                 ? es_lock_join(d->target.run_dir, ES_LOCK_STALE_S, &d->lock, err)
+                 : es_lock_acquire(d->target.run_dir, ES_LOCK_STALE_S, &d->lock, err);
+    if (rc == ES_ERR_BUSY && !d->options->join)
+        es_say("`evalsweep run --join` adds this job's workers to a run in progress");
+    if (rc < 0)
+        return rc;
+    d->has_joined = !es_lock_owns(d->lock);
+    return es_keeper_start(d->lock, ES_LOCK_BEAT_S, &d->keeper, err);
+}
+
+/* The owner starts the run: what it leaves here is what others join. */
+static int start_run(struct driver *d, struct es_err *err)
+{
+    int rc = es_folder_write_job(d->target.run_dir, d->provenance.job_text,
+                                 d->provenance.job_text_n, err);
+    if (rc == 0 && (d->options->no_resume || !d->target.job->run.resume))
+        rc = es_folder_begin_epoch(d->target.run_dir, getenv("SLURM_JOB_ID"), err);
+    if (rc == 0 && can_share(d))
+        es_lock_set_ready(d->lock);
+    return rc;
+}
+
 static int open_run_folder(struct driver *d, struct es_err *err)
 {
     int rc = es_folder_make(d->target.run_dir, err);
     if (rc == 0)
-        rc = es_lock_acquire(d->target.run_dir, ES_LOCK_STALE_S, &d->lock, err);
-    if (rc == 0)
-        rc = es_keeper_start(d->lock, ES_LOCK_BEAT_S, &d->keeper, err);
+        rc = enter_run(d, err);
     if (rc == 0) {
-        es_folder_sweep(d->target.run_dir);
+        if (!d->has_joined)
+            es_folder_sweep(d->target.run_dir);
         rc = check_change(d, err);
     }
     if (rc == 0)
         rc = es_provenance_init(&d->provenance, &d->target, err);
-    if (rc == 0)
-        rc = es_folder_write_job(d->target.run_dir, d->provenance.job_text,
-                                 d->provenance.job_text_n, err);
-    if (rc == 0 && (d->options->no_resume || !d->target.job->run.resume))
-        rc = es_folder_begin_epoch(d->target.run_dir, getenv("SLURM_JOB_ID"), err);
+    if (rc == 0 && !d->has_joined)
+        rc = start_run(d, err);
     if (rc == 0)
         rc = es_folder_epoch(d->target.run_dir, &d->target.not_before_ns, err);
+    if (rc == 0)
+        rc = es_folder_started(d->target.run_dir, &d->started_ns, err);
+    if (d->has_joined) /* what failed for good in this run did so for all of its drivers */
+        d->target.failed_not_before_ns = d->started_ns;
     if (rc == 0 && !realpath(d->target.run_dir, d->run_dir))
         rc = es_err_sys(err, errno, "opening the run folder", d->target.run_dir);
     return rc;
@@ -233,6 +271,14 @@ static int list_pending(struct driver *d, struct es_err *err)
     return 0;
 }
 
+static int check_join(const struct driver *d, struct es_err *err)
+{
+    return d->options->join && !can_share(d)
+               ? es_err_set(err, ES_ERR_USAGE, "joining the run", d->options->job_path,
+                            "an evaluator of mode null without markers works alone")
+               : 0;
+}
+
 static int prepare(struct driver *d, struct es_err *err)
 {
     bool is_measured; /* of no interest here: the model has a prior for everything */
@@ -245,11 +291,14 @@ static int prepare(struct driver *d, struct es_err *err)
         rc = es_err_set(err, ES_ERR_USAGE, "starting the run", d->options->job_path,
                         "with resources.coordinator_works false it needs two ranks or more");
     if (rc == 0)
+        rc = check_join(d, err);
+    if (rc == 0)
         rc = read_only(d, err); /* before anything is written: it may be mistyped beside --no-resume */
     if (rc == 0)
         rc = open_run_folder(d, err);
     if (rc == 0)
-        rc = es_target_scan(&d->target, d->options->no_retry_failed, &d->units, &d->summary, err);
+        rc = es_target_scan(&d->target, d->options->no_retry_failed || d->has_joined, &d->units,
+                            &d->summary, err);
     if (rc == 0)
         rc = list_pending(d, err);
     if (rc == 0)
@@ -294,8 +343,9 @@ static void say_start(const struct driver *d)
     char failed[64] = "";
     if (counts.failed)
         (void)snprintf(failed, sizeof failed, ", %u failed and left so", counts.failed);
-    es_say("run %s: %u units: %u done%s, %u to do%s; %u rank%s; results in %s",
-           d->target.job->run.id, counts.done + counts.pending + counts.failed, counts.done, failed,
+    es_say("%s %s: %u units: %u done%s, %u to do%s; %u rank%s; results in %s",
+           d->has_joined ? "joining run" : "run", d->target.job->run.id,
+           counts.done + counts.pending + counts.failed, counts.done, failed,
            d->n_pending, d->options->only.n ? " (--only)" : "", n_ranks, n_ranks == 1 ? "" : "s",
            d->target.run_dir);
 }
@@ -342,10 +392,20 @@ static int coordinate(struct driver *d, struct es_err *err)
     if (d->options->accept_change)
         es_provenance_add(&d->provenance, "accepted_change",
                           "evaluator or layout may differ from those the run was started with");
+    struct es_company_config company = {
+        .lock = d->lock,
+        .layout = d->target.layout,
+        .pending = d->pending,
+        .n_pending = d->n_pending,
+        .not_before_ns = d->target.not_before_ns,
+        .started_ns = d->started_ns,
+        .stale_s = ES_LOCK_STALE_S,
+    };
     struct es_recorder_config recorder_config = {
         .units = d->units,
         .run_dir = d->run_dir,
         .keeper = d->keeper,
+        .company = can_share(d) ? &company : NULL,
         .attributes = d->provenance.attributes,
         .n_attributes = d->provenance.n,
         .sync = d->target.job->run.fsync,
@@ -363,6 +423,9 @@ static int coordinate(struct driver *d, struct es_err *err)
         .run_dir = d->run_dir,
         .versions_json = d->provenance.versions.data,
         .not_before_ns = d->target.not_before_ns,
+        .driver_id = can_share(d) ? es_lock_id(d->lock) : "",
+        .started_ns = d->started_ns,
+        .has_joined = d->has_joined,
         .signal_fd = d->signal_fd,
         .started_s = d->started_s,
         .slurm = d->slurm,
@@ -388,6 +451,7 @@ static int exit_code_of(const struct driver *d)
         return d->end_fault.code == ES_ERR_BUSY ? ES_EXIT_BUSY : ES_EXIT_INTERNAL;
     switch (d->outcome.ending) {
     case ES_ENDING_FINISHED:
+    case ES_ENDING_LEFT:
         return d->outcome.state.counts.failed ? ES_EXIT_FAILED_UNITS : ES_EXIT_OK;
     case ES_ENDING_STOPPED:
         return ES_EXIT_RESUBMIT;
@@ -436,7 +500,11 @@ static void say_end(const struct driver *d, int exit_code)
     if (state->counts.failed)
         es_say("failed units have failed.json and log.txt in their folders; "
                "evalsweep status %s lists them", d->target.run_dir);
-    if (!d->end_fault.code) {
+    if (d->outcome.ending == ES_ENDING_LEFT) {
+        es_say("%u unit%s %s being done by another driver, which completes the run and its "
+               ES_STORE_NAME, state->counts.pending, state->counts.pending == 1 ? "" : "s",
+               state->counts.pending == 1 ? "is" : "are");
+    } else if (!d->end_fault.code) {
         es_say("results: %s/" ES_STORE_NAME, d->target.run_dir);
     } else {
         char fault[1024];

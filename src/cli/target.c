@@ -103,7 +103,8 @@ int es_target_scan(struct es_target *target, bool look_for_failed,
 {
     struct es_units *units = NULL;
     struct es_scan_options options = {.not_before_ns = target->not_before_ns,
-                                      .look_for_failed = look_for_failed};
+                                      .look_for_failed = look_for_failed,
+                                      .failed_not_before_ns = target->failed_not_before_ns};
     int rc = es_units_create(target->grid, &units, err);
     if (rc == 0)
         rc = read_store(target, units, err);

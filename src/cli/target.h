@@ -17,6 +17,7 @@ struct es_target {
     struct es_layout *layout;
     char *run_dir;
     int64_t not_before_ns; /* the run's epoch; INT64_MIN: none */
+    int64_t failed_not_before_ns; /* older failed.json do not count; 0: any does */
     uint32_t n_outside;    /* once scanned: results in the store that the grid does not have */
 };
 

@@ -246,6 +246,7 @@ void es_sched_leave(struct es_sched *sched, uint32_t worker, double now_s)
     while (own->queue.n > 0) {
         uint32_t unit_id = own->queue.first;
         drop(sched, worker, unit_id, now_s);
+        sched->units[unit_id].tried = true;
         es_sched_make_ready(sched, unit_id, now_s);
     }
     wake_last_one(sched, now_s);
@@ -346,6 +347,7 @@ bool es_sched_failed(struct es_sched *sched, uint32_t worker, uint32_t unit_id, 
     sched->workers[worker].done_bundle = ES_NONE;
     es_queue_changed(sched, worker, now_s);
     unit->n_failed++;
+    unit->tried = true;
     unit->failed_on = worker;
     if (!may_retry || unit->n_failed >= sched->config.max_attempts) {
         unit->state = ES_UNIT_FAILED;
@@ -493,6 +495,11 @@ uint32_t es_sched_running(const struct es_sched *sched, uint32_t worker, double 
 uint32_t es_sched_attempt(const struct es_sched *sched, uint32_t unit_id)
 {
     return sched->units[unit_id].n_failed + 1u;
+}
+
+bool es_sched_was_tried(const struct es_sched *sched, uint32_t unit_id)
+{
+    return sched->units[unit_id].tried;
 }
 
 double es_sched_eta(const struct es_sched *sched, double now_s)

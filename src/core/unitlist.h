@@ -34,7 +34,8 @@ struct es_unit_node {
     } u;
     unsigned n_failed : 16;
     unsigned state : 8;  /* enum es_unit_state */
-    unsigned recall : 4; /* HELD: enum es_unit_recall */
+    unsigned recall : 3; /* HELD: enum es_unit_recall */
+    unsigned tried : 1;  /* failed once, or was held by a worker that left */
     unsigned pays : 4;   /* HELD: enum es_cost_paid, as expected */
 };
 

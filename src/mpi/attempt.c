@@ -1,5 +1,6 @@
 #include "mpi/attempt.h"
 
+#include "run/lease.h"
 #include "run/marker.h"
 #include "sys/atomicfile.h"
 #include "sys/clock.h"
@@ -39,12 +40,13 @@ static const char *task_name(const struct es_attempt *attempt)
     return es_grid_task(attempt->job->grid, attempt->unit.task);
 }
 
-/* A valid marker in the unit's folder: its scores into result, its identity into the entry. */
-static bool marker_is_there(struct es_attempt *attempt, struct es_result *result)
+/* A valid marker in the unit's folder (dir, relative to dir_fd): its scores into result, its identity
+ * into the entry. */
+static bool marker_is_there(struct es_attempt *attempt, int dir_fd, const char *dir,
+                            struct es_result *result)
 {
-    return es_marker_read(attempt->run_dir_fd, attempt->dir.data, task_name(attempt),
-                          attempt->not_before_ns, &attempt->scratch, result,
-                          &attempt->entry.marker) == ES_MARKER_VALID;
+    return es_marker_read(dir_fd, dir, task_name(attempt), attempt->not_before_ns,
+                          &attempt->scratch, result, &attempt->entry.marker) == ES_MARKER_VALID;
 }
 
 static void set_reason(struct es_result *result, const char *text)
@@ -122,9 +124,70 @@ static int open_folder(struct es_attempt *attempt, struct es_err *err)
         return es_err_sys(err, errno, "opening the output folder", dir);
     if (!is_new)
         es_atomic_sweep(attempt->dir_fd, "."); /* of a writer that was killed */
+    return 0;
+}
+
+/* Takes the lease of the unit's bundle: once for what was assigned together. (It is dropped when all of
+ * the bundle is through, and what comes back in spite of that comes with another assignment.) */
+static int take_lease(struct es_attempt *attempt, struct es_err *err)
+{
+    char name[ES_LEASE_NAME_SIZE];
+    if (attempt->leases_fd < 0)
+        attempt->has_lease = true; /* there are none */
+    if (attempt->has_lease)
+        return 0;
+    es_lease_name(es_grid_checkpoint(attempt->job->grid, attempt->unit.checkpoint),
+                  task_name(attempt), name);
+    if (es_lease_take(attempt->leases_fd, name, attempt->driver_id, &attempt->has_lease) < 0)
+        return es_err_sys(err, errno, "taking the lease", name);
+    return 0;
+}
+
+/* Whether the unit has failed for good in this run, on another driver; what its failed.json tells goes
+ * to result. */
+static bool has_failed(struct es_attempt *attempt)
+{
+    struct stat st;
+    return attempt->leases_fd >= 0 && !attempt->was_tried &&
+           fstatat(attempt->dir_fd, ES_FAILED_NAME, &st, 0) == 0 &&
+           es_file_id(&st).mtime_ns >= attempt->started_ns &&
+           es_failed_read(attempt->dir_fd, ".", task_name(attempt), &attempt->scratch,
+                          &attempt->result);
+}
+
+/* Sees to it that the unit is this worker's, and not done yet. The order counts: once the lease is
+ * ours nobody else begins the unit, and in a folder just opened a marker is seen although it was
+ * looked for before (NFS remembers that a file was not there). False: the try has ended. */
+static bool is_to_run(struct es_attempt *attempt)
+{
+    struct es_err err = {0};
+    es_buf_reset(&attempt->dir);
+    es_layout_unit_dir(attempt->layout, attempt->job->grid, attempt->unit, &attempt->dir);
+    int rc = attempt->dir.failed ? es_err_nomem(&err, "naming the output folder")
+                                 : take_lease(attempt, &err);
+    if (rc == 0 && !attempt->has_lease) {
+        end(attempt, ES_RESULT_ELSEWHERE);
+        return false;
+    }
+    if (rc == 0)
+        rc = open_folder(attempt, &err);
+    if (rc < 0) {
+        fail_with(attempt, &err);
+        return false;
+    }
+    if (marker_is_there(attempt, attempt->dir_fd, ".", &attempt->result)) {
+        end(attempt, ES_RESULT_FOUND);
+        return false;
+    }
+    if (has_failed(attempt)) {
+        memset(&attempt->entry.marker, 0, sizeof attempt->entry.marker);
+        end(attempt, ES_RESULT_FOUND_FAILED);
+        return false;
+    }
+    es_result_reset(&attempt->result);
     if (attempt->job->evaluator.mode == ES_EVALUATOR_ONE_SHOT)
         (void)unlinkat(attempt->dir_fd, ES_RESULT_NAME, 0); /* of an earlier try: not this one's */
-    return 0;
+    return true;
 }
 
 static int hand_over(struct es_attempt *attempt, const struct es_backlog_bundle *bundle,
@@ -160,30 +223,16 @@ void es_attempt_begin(struct es_attempt *attempt, struct es_unit unit, uint32_t 
     attempt->number = number;
     attempt->begun_ns = es_clock_mono_ns();
     attempt->is_running = true;
+    attempt->was_tried = bundle->layers[bundle->n_begun - 1].was_tried;
+    attempt->has_lease = attempt->has_lease && bundle->n_begun > 1;
     attempt->entry = (struct es_result_entry){
         .unit_id = es_grid_id(attempt->job->grid, unit),
         .may_retry = true,
         .total_s = (double)NAN,
     };
     es_result_reset(&attempt->result);
-    if (writes_markers(attempt)) {
-        es_buf_reset(&attempt->dir);
-        es_layout_unit_dir(attempt->layout, attempt->job->grid, unit, &attempt->dir);
-        if (attempt->dir.failed) {
-            es_err_nomem(&err, "naming the output folder");
-            fail_with(attempt, &err);
-            return;
-        }
-        if (marker_is_there(attempt, &attempt->result)) {
-            end(attempt, ES_RESULT_FOUND);
-            return;
-        }
-        es_result_reset(&attempt->result);
-        if (open_folder(attempt, &err) < 0) {
-            fail_with(attempt, &err);
-            return;
-        }
-    }
+    if (writes_markers(attempt) && !is_to_run(attempt))
+        return;
     if (!attempt->evaluator) {
         double seconds = attempt->job->evaluator.null_seconds;
         attempt->null_until_ns = attempt->begun_ns + (int64_t)(seconds * 1e9);
@@ -226,7 +275,7 @@ static void succeed(struct es_attempt *attempt, int64_t ended_ns)
     struct es_result own;
     int rc = 0;
     es_result_init(&own);
-    bool is_there = attempt->evaluator && marker_is_there(attempt, &own);
+    bool is_there = attempt->evaluator && marker_is_there(attempt, attempt->run_dir_fd, attempt->dir.data, &own);
     bool has_scores = is_there && (!isnan(own.main_score) || own.n_metrics);
     if (has_scores)
         take_own(attempt, &own);
@@ -249,7 +298,8 @@ static void end_without_result(struct es_attempt *attempt, const struct es_outco
                                const char *reason)
 {
     es_result_reset(&attempt->result);
-    if (attempt->evaluator && marker_is_there(attempt, &attempt->result)) {
+    if (attempt->evaluator && marker_is_there(attempt, attempt->run_dir_fd, attempt->dir.data,
+                                              &attempt->result)) {
         if (isnan(attempt->result.finished_s))
             stamp(attempt, outcome->ended_ns);
         attempt->entry.total_s = (double)NAN; /* of a broken process: nothing to learn from */

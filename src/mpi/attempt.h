@@ -27,9 +27,14 @@ struct es_attempt {
     const char *device;
     uint32_t rank;
     int64_t not_before_ns; /* markers older than this do not count */
+    int leases_fd;         /* the folder of leases, or -1: none are taken */
+    const char *driver_id; /* that they name */
+    int64_t started_ns;    /* a failed.json from then on is of this run, and not tried again */
 
     /* The try at hand. */
     bool is_running;
+    bool has_lease;       /* of the bundle, as it was assigned, that the unit is of */
+    bool was_tried;       /* or may have been, by this driver: a failed.json is its own */
     bool was_interrupted; /* the job drains: an end without a result is no failure */
     struct es_unit unit;
     uint32_t number; /* of the try, from 1 */
@@ -49,7 +54,8 @@ struct es_attempt {
 void es_attempt_init(struct es_attempt *attempt);
 void es_attempt_clear(struct es_attempt *attempt);
 
-/* Begins a unit. It may have ended at once: done already, or not to be begun at all. */
+/* Begins a unit. It may have ended at once: done or failed already, another driver's, or not to be
+ * begun at all. */
 void es_attempt_begin(struct es_attempt *attempt, struct es_unit unit, uint32_t number,
                       const struct es_backlog_bundle *bundle);
 

@@ -115,6 +115,19 @@ bool es_backlog_remove(struct es_backlog *backlog, struct es_unit unit)
     return false;
 }
 
+bool es_backlog_remove_of(struct es_backlog *backlog, uint32_t checkpoint, uint32_t task,
+                          struct es_unit *ret_unit)
+{
+    for (struct es_backlog_bundle *bundle = backlog->first; bundle; bundle = bundle->next) {
+        if (bundle->head.checkpoint != checkpoint || bundle->head.task != task ||
+            bundle->n_begun == bundle->head.n_layers)
+            continue;
+        *ret_unit = (struct es_unit){checkpoint, bundle->layers[bundle->n_begun].layer, task};
+        return es_backlog_remove(backlog, *ret_unit);
+    }
+    return false;
+}
+
 void es_backlog_clear(struct es_backlog *backlog)
 {
     while (backlog->first) {

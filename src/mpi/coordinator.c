@@ -20,6 +20,8 @@
 #define RETRY_DELAY_S 1.0
 /* An ASSIGN message is sent at this size, and anyway when there is nothing more to assign. */
 #define ASSIGN_BYTES 65536
+/* What others do is asked after so often, once nothing is left but that. */
+#define NEWS_INTERVAL_S 0.2
 /* What a worker gets beyond its grace to answer QUIT, before the job ends without it. */
 #define BYE_TIMEOUT_S 30.0
 /* What is left of Slurm's KillWait when running units have had theirs. */
@@ -92,6 +94,8 @@ static void send_config(struct coordinator *c, uint32_t rank)
         .device_visible = to->binding.visible,
         .n_threads = es_roster_n_threads(&c->roster, rank),
         .not_before_ns = c->config->not_before_ns,
+        .driver_id = c->config->driver_id,
+        .started_ns = c->config->started_ns,
     };
     es_config_encode(&config, &c->message);
     send(c, rank, &c->message);
@@ -301,15 +305,20 @@ static bool is_held(struct coordinator *c, uint32_t worker, const struct es_resu
            es_sched_is_held_by(c->sched, worker, entry->unit_id);
 }
 
+static void count_done(struct coordinator *c)
+{
+    c->outcome.state.counts.pending--;
+    c->outcome.state.counts.done++;
+    c->outcome.state.counts.done_without_score += isnan(c->result.main_score) != 0;
+}
+
 static void take_done(struct coordinator *c, uint32_t worker, const struct es_result_entry *entry)
 {
     struct es_times times = {.total_s = entry->total_s,
                              .load_s = c->result.load_s,
                              .pass_s = c->result.pass_s,
                              .score_s = c->result.score_s};
-    c->outcome.state.counts.pending--;
-    c->outcome.state.counts.done++;
-    c->outcome.state.counts.done_without_score += isnan(c->result.main_score) != 0;
+    count_done(c);
     if (entry->kind == ES_RESULT_FOUND) {
         c->outcome.state.n_skipped++;
         times.total_s = (double)NAN;
@@ -346,6 +355,39 @@ static void take_failed(struct coordinator *c, uint32_t worker, const struct es_
         take_out(c, worker);
 }
 
+/* Another driver saw it fail for good. */
+static void count_failed_elsewhere(struct coordinator *c)
+{
+    c->outcome.state.counts.pending--;
+    c->outcome.state.counts.failed++;
+    c->outcome.state.n_skipped++;
+}
+
+static void take_found_failed(struct coordinator *c, uint32_t worker, uint32_t unit_id)
+{
+    (void)es_sched_failed(c->sched, worker, unit_id, false, now());
+    count_failed_elsewhere(c);
+}
+
+/* Another driver has the unit's bundle: nobody here gets any of it, and the recorder watches it. */
+static void take_elsewhere(struct coordinator *c, uint32_t worker, uint32_t unit_id)
+{
+    struct es_result_entry entry = {.kind = ES_RESULT_ELSEWHERE};
+    struct es_buf others = {0};
+    struct es_message message;
+    es_sched_park(c->sched, worker, unit_id, now());
+    while ((entry.unit_id = es_sched_park_another(c->sched, unit_id)) != ES_GRID_NONE) {
+        if (others.len == 0)
+            es_results_begin(&others);
+        es_results_add(&others, &entry, NULL);
+    }
+    if (others.failed && !c->fault.code)
+        es_err_nomem(&c->fault, "leaving units to another driver");
+    else if (others.len && es_message_take(&others, &message) == 0)
+        es_recorder_add(c->config->recorder, &message);
+    es_buf_clear(&others);
+}
+
 static void take_entry(struct coordinator *c, uint32_t worker, const struct es_result_entry *entry)
 {
     switch (entry->kind) {
@@ -361,6 +403,12 @@ static void take_entry(struct coordinator *c, uint32_t worker, const struct es_r
         break;
     case ES_RESULT_KEPT:
         es_sched_kept(c->sched, worker, entry->unit_id, now());
+        break;
+    case ES_RESULT_FOUND_FAILED:
+        take_found_failed(c, worker, entry->unit_id);
+        break;
+    case ES_RESULT_ELSEWHERE:
+        take_elsewhere(c, worker, entry->unit_id);
         break;
     case ES_RESULT_LOST: /* refused before */
         break;
@@ -394,6 +442,43 @@ static void handle_results(struct coordinator *c, uint32_t source, struct es_mes
         lose_worker(c, source, "it sent malformed results");
     if (is_news)
         es_recorder_add(c->config->recorder, message);
+}
+
+/* --- Other drivers: what became of units that they had --- */
+
+static void take_news_entry(struct coordinator *c, const struct es_result_entry *entry)
+{
+    uint32_t unit_id = entry->unit_id;
+    if (entry->kind == ES_RESULT_RETURNED) {
+        es_sched_unpark(c->sched, unit_id, now());
+    } else if (entry->kind == ES_RESULT_FOUND && es_sched_settle(c->sched, unit_id, true)) {
+        count_done(c);
+        c->outcome.state.n_skipped++;
+    } else if (entry->kind == ES_RESULT_FOUND_FAILED && es_sched_settle(c->sched, unit_id, false)) {
+        count_failed_elsewhere(c);
+    }
+}
+
+/* Takes in what the recorder found out; leaves the run to the others when nothing else is left. */
+static void mind_others(struct coordinator *c)
+{
+    struct es_message message;
+    struct es_result_entry entry;
+    if (es_sched_n_parked(c->sched) == 0)
+        return;
+    while (es_recorder_news(c->config->recorder, &message)) {
+        struct es_wire_reader reader = es_wire_read(&message);
+        while (es_results_next(&reader, &entry, &c->result))
+            take_news_entry(c, &entry);
+        es_message_clear(&message);
+    }
+    bool is_through = es_sched_n_pending(c->sched) + es_sched_n_held(c->sched) == 0 &&
+                      !c->stopping.is_stopping;
+    for (uint32_t r = 0; is_through && r < c->roster.n_ranks; r++)
+        confirm_failures(c, r); /* what is in doubt counts at the end */
+    es_recorder_want_to_leave(c->config->recorder, is_through ? es_sched_n_parked(c->sched) : 0);
+    if (c->outcome.ending == ES_ENDING_FINISHED && es_recorder_has_left(c->config->recorder))
+        c->outcome.ending = ES_ENDING_LEFT;
 }
 
 static void handle(struct coordinator *c, uint32_t source, struct es_message *message)
@@ -439,7 +524,8 @@ static void assign(struct coordinator *c, const struct es_action *action)
     for (uint32_t i = 0; i < action->n_layers; i++) {
         struct es_unit unit = {action->checkpoint, action->layers[i], action->task};
         c->layers[i] = (struct es_wire_layer){
-            action->layers[i], es_sched_attempt(c->sched, es_grid_id(c->grid, unit))};
+            action->layers[i], es_sched_attempt(c->sched, es_grid_id(c->grid, unit)),
+            es_sched_was_tried(c->sched, es_grid_id(c->grid, unit))};
     }
     if (buf->len == 0)
         es_assign_begin(buf);
@@ -674,6 +760,8 @@ static double next_due_s(const struct coordinator *c)
         due_s = fmin(due_s, c->report_due_s);
     if (c->pulse)
         due_s = fmin(due_s, es_pulse_due_s(c->pulse));
+    if (es_sched_n_parked(c->sched) > 0)
+        due_s = fmin(due_s, now() + NEWS_INTERVAL_S);
     return fmin(due_s, c->stopping.is_stopping ? c->drained_by_s : es_sched_deadline(c->sched));
 }
 
@@ -719,6 +807,7 @@ static void run(struct coordinator *c)
         watch_ranks(c);
         take_signals(c);
         watch_time(c);
+        mind_others(c);
         if (!c->stopping.is_stopping && c->roster.n_expected == 0) {
             act(c);
             stop_if_stuck(c);
@@ -757,6 +846,7 @@ static int prepare(struct coordinator *c, struct es_err *err)
         .n_static = config->transport->size - !config->job->resources.coordinator_works,
         .max_attempts = config->job->evaluator.retries + 1,
         .retry_delay_s = RETRY_DELAY_S,
+        .from_end = config->has_joined,
         .prefetch_s = ES_SCHED_PREFETCH_S,
     };
     int rc = es_roster_init(&c->roster, config->job, config->transport->size, err);

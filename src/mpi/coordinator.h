@@ -28,6 +28,9 @@ struct es_coordinator_config {
     const char *versions_json;
     int64_t not_before_ns;
     struct es_pulse_limits pulse; /* beat_s 0: the other ranks do not beat, and are not watched */
+    const char *driver_id; /* that leases name; "": none are taken, and no other driver can be */
+    int64_t started_ns;    /* of the run; with leases */
+    bool has_joined;       /* another driver began before */
     double started_s; /* of the job, on the clock of es_clock_mono_s: limits.time_limit_s counts from it */
     const struct es_slurm *slurm; /* may know when the job ends; NULL: no */
     int signal_fd;                /* of es_signal_open_drain, or -1 */
@@ -44,6 +47,7 @@ struct es_coordinator_config {
 /* How a run ended. */
 enum es_ending {
     ES_ENDING_FINISHED,     /* nothing is left: done, or failed for good */
+    ES_ENDING_LEFT,         /* what is left is being done by other drivers, who have the run now */
     ES_ENDING_STOPPED,      /* by a signal or the time limit, with work left */
     ES_ENDING_NO_WORKER,    /* none is left that can work */
     ES_ENDING_CANNOT_START, /* the evaluator or the devices, before any unit */

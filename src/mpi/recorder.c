@@ -1,6 +1,7 @@
 #include "mpi/recorder.h"
 
 #include "core/mem.h"
+#include "mpi/catchup.h"
 #include "run/progress.h"
 #include "run/status.h"
 #include "sys/atomicfile.h"
@@ -11,12 +12,19 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* A snapshot at most this often, and never more than 1 % of the time; the first one when a start has had
  * its moment, which a short run does without. */
 #define SNAPSHOT_FIRST_S 1.0
 #define SNAPSHOT_INTERVAL_S 5.0
 #define SNAPSHOT_SHARE 0.01
+/* Others are looked after so often; more often while it is waited for what they do. */
+#define LOOK_S 2.0
+#define LOOK_SOON_S 0.5
+/* What a driver that ends gives the owner to be seen alive. */
+#define LEAVE_TRIES 20
+#define LEAVE_PAUSE_NS 50000000L
 
 struct item {
     struct item *next;
@@ -36,7 +44,15 @@ struct es_recorder {
     bool is_ending;
     bool has_fault;
     struct es_err fault;
+    struct item *news; /* for the coordinator */
+    struct item **news_last;
+    uint32_t n_to_leave;
+    bool has_left;
     /* The thread's own. */
+    struct es_company *company; /* NULL: none */
+    uint8_t *has_line;          /* [n_units] with company: whose lines are in progress.csv */
+    bool is_owner;
+    double look_due_s;
     struct es_result result;
     char *unwritten_status; /* the newest one, until it is written */
     size_t unwritten_n;
@@ -64,40 +80,82 @@ static void forget_fault(struct es_recorder *recorder)
     pthread_mutex_unlock(&recorder->mutex);
 }
 
+/* Whether the run's files are this driver's to write. */
+static bool may_write(const struct es_recorder *recorder)
+{
+    return recorder->is_owner && !recorder->is_locked_out;
+}
+
+/* A line of progress.csv: one for each unit, written by whoever owns the run when it learns of it. */
+static void add_line(struct es_recorder *recorder, const struct es_result_entry *entry,
+                     enum es_status status)
+{
+    uint8_t *has_line = recorder->has_line;
+    bool was_found = entry->kind == ES_RESULT_FOUND || entry->kind == ES_RESULT_FOUND_FAILED;
+    if (was_found && (!recorder->company || (entry->kind == ES_RESULT_FOUND &&
+                                             !es_is_of_run(recorder->config.company,
+                                                           recorder->result.rank, &entry->marker))))
+        return;
+    if (!recorder->is_owner || (has_line && has_line[entry->unit_id]))
+        return;
+    if (has_line)
+        has_line[entry->unit_id] = 1;
+    es_progress_add(recorder->progress, es_units_grid(recorder->config.units), entry->unit_id,
+                    status, &recorder->result);
+}
+
 static void apply_entry(struct es_recorder *recorder, const struct es_result_entry *entry,
                         struct es_err *err)
 {
     struct es_units *units = recorder->config.units;
     struct es_result *result = &recorder->result;
-    const struct es_grid *grid = es_units_grid(units);
-    enum es_status status = entry->kind == ES_RESULT_LOST ? ES_STATUS_FAILED : ES_STATUS_DONE;
+    enum es_status status = ES_STATUS_DONE;
     if (entry->kind == ES_RESULT_RETURNED || entry->kind == ES_RESULT_KEPT ||
-        entry->kind == ES_RESULT_FAILED || entry->unit_id >= es_grid_n_units(grid))
+        entry->kind == ES_RESULT_FAILED || entry->unit_id >= es_grid_n_units(es_units_grid(units)))
         return;
+    if (entry->kind == ES_RESULT_ELSEWHERE) {
+        if (recorder->company)
+            es_company_park(recorder->company, entry->unit_id);
+        return;
+    }
+    if (entry->kind == ES_RESULT_LOST || entry->kind == ES_RESULT_FOUND_FAILED)
+        status = ES_STATUS_FAILED;
     if (es_units_set_result(units, entry->unit_id, status, result, &entry->marker) < 0)
         es_err_nomem(err, "recording a result");
     recorder->is_dirty = true;
-    if (entry->kind != ES_RESULT_FOUND)
-        es_progress_add(recorder->progress, grid, entry->unit_id, status, result);
+    add_line(recorder, entry, status);
+    if (recorder->company)
+        es_company_settle(recorder->company, entry->unit_id);
+}
+
+static void apply_message(struct es_recorder *recorder, const struct es_message *message)
+{
+    struct es_err err = {0};
+    struct es_wire_reader reader = es_wire_read(message);
+    struct es_result_entry entry;
+    while (es_results_next(&reader, &entry, &recorder->result))
+        apply_entry(recorder, &entry, &err);
+    if (err.code)
+        note_fault(recorder, &err);
+}
+
+static void flush_progress(struct es_recorder *recorder)
+{
+    struct es_err err = {0};
+    if (may_write(recorder) && es_progress_flush(recorder->progress, &err) < 0)
+        note_fault(recorder, &err);
 }
 
 static void apply(struct es_recorder *recorder, struct item *items)
 {
-    struct es_err err = {0};
     while (items) {
         struct item *item = items;
-        struct es_wire_reader reader = es_wire_read(&item->message);
-        struct es_result_entry entry;
-        while (es_results_next(&reader, &entry, &recorder->result))
-            apply_entry(recorder, &entry, &err);
+        apply_message(recorder, &item->message);
         items = item->next;
         es_message_clear(&item->message);
         free(item);
     }
-    if (!recorder->is_locked_out)
-        (void)es_progress_flush(recorder->progress, &err);
-    if (err.code)
-        note_fault(recorder, &err);
+    flush_progress(recorder);
 }
 
 static void write_snapshot(struct es_recorder *recorder)
@@ -129,7 +187,7 @@ static void forget_status(struct es_recorder *recorder)
 static void write_status(struct es_recorder *recorder)
 {
     struct es_err err = {0};
-    if (!recorder->unwritten_status || recorder->is_locked_out)
+    if (!recorder->unwritten_status || !may_write(recorder))
         return;
     if (es_status_write(recorder->config.run_dir, recorder->unwritten_status,
                         recorder->unwritten_n, &err) == 0)
@@ -138,15 +196,115 @@ static void write_status(struct es_recorder *recorder)
         note_fault(recorder, &err);
 }
 
+/* --- Other drivers --- */
+
+/* Takes in what others did; from then on the files are this driver's to write. */
+static void catch_up(struct es_recorder *recorder)
+{
+    struct es_err err = {0};
+    struct es_progress *progress;
+    int rc = es_progress_open(recorder->config.run_dir, &progress, &err); /* as it is by now */
+    if (rc == 0) {
+        es_progress_close(recorder->progress);
+        recorder->progress = progress;
+        rc = es_catch_up(recorder->config.company, recorder->config.run_dir,
+                         recorder->config.units, progress, recorder->has_line, &err);
+    }
+    if (rc < 0)
+        note_fault(recorder, &err);
+    recorder->is_owner = true;
+    recorder->is_dirty = true;
+    flush_progress(recorder);
+}
+
+static void send_news(struct es_recorder *recorder, struct es_buf *news)
+{
+    struct item *item = es_mem_calloc(1, sizeof *item);
+    struct es_err err = {0};
+    if (!item || es_message_take(news, &item->message) < 0) {
+        es_err_nomem(&err, "telling what other drivers did"); /* the next start sees it */
+        note_fault(recorder, &err);
+        es_buf_clear(news);
+        free(item);
+        return;
+    }
+    apply_message(recorder, &item->message);
+    flush_progress(recorder);
+    pthread_mutex_lock(&recorder->mutex);
+    *recorder->news_last = item;
+    recorder->news_last = &item->next;
+    pthread_mutex_unlock(&recorder->mutex);
+}
+
+/* Leaves if that is wanted, and all is told and written. */
+static void leave_if_wanted(struct es_recorder *recorder)
+{
+    pthread_mutex_lock(&recorder->mutex);
+    uint32_t n = recorder->n_to_leave;
+    bool may_leave = n > 0 && n == es_company_n_parked(recorder->company) && !recorder->first &&
+                     !recorder->news && !recorder->has_left;
+    pthread_mutex_unlock(&recorder->mutex);
+    if (!may_leave)
+        return;
+    if (recorder->is_dirty && may_write(recorder))
+        write_snapshot(recorder);
+    if (!es_company_leave(recorder->company))
+        return;
+    recorder->is_owner = false;
+    pthread_mutex_lock(&recorder->mutex);
+    recorder->has_left = true;
+    pthread_mutex_unlock(&recorder->mutex);
+}
+
+static void look_around(struct es_recorder *recorder)
+{
+    struct es_buf news = {0};
+    es_company_look(recorder->company, &news);
+    if (es_company_owns(recorder->company) && !recorder->is_owner)
+        catch_up(recorder);
+    if (news.len)
+        send_news(recorder, &news);
+    leave_if_wanted(recorder);
+    recorder->look_due_s = es_clock_mono_s() + LOOK_S;
+}
+
+/* At the end: a driver that has joined leaves to the owner; if there is none, it is the last, and the
+ * run's files are its to write. The owner takes in what was done by others that have left. */
+static void end_company(struct es_recorder *recorder)
+{
+    const struct timespec pause = {.tv_nsec = LEAVE_PAUSE_NS};
+    struct es_buf nothing = {0};
+    bool has_left = false;
+    for (int i = 0; i < LEAVE_TRIES && !es_company_owns(recorder->company) && !has_left; i++) {
+        if (i)
+            (void)nanosleep(&pause, NULL);
+        es_company_look(recorder->company, &nothing);
+        has_left = !es_company_owns(recorder->company) && es_company_leave(recorder->company);
+    }
+    es_buf_clear(&nothing);
+    if (es_company_owns(recorder->company) && es_company_had_others(recorder->company))
+        catch_up(recorder);
+    es_company_drop_leases(recorder->company);
+}
+
 /* Looks whether the run's lock is kept. */
 static void mind_lock(struct es_recorder *recorder)
 {
     struct es_err err = {0};
-    if (!recorder->config.keeper || recorder->is_locked_out ||
+    if (!recorder->config.keeper || recorder->is_locked_out || recorder->has_left ||
         es_keeper_check(recorder->config.keeper, &err) == 0)
         return;
     recorder->is_locked_out = err.code == ES_ERR_BUSY;
     note_fault(recorder, &err);
+}
+
+/* Until when the others need not be looked after. */
+static double look_wait_s(const struct es_recorder *recorder)
+{
+    double due_s = recorder->look_due_s;
+    if (es_company_n_parked(recorder->company) > 0)
+        due_s -= LOOK_S - LOOK_SOON_S;
+    return due_s - es_clock_mono_s();
 }
 
 /* Waits, with the mutex held, until there is something to do. */
@@ -154,13 +312,16 @@ static void wait_for_work(struct es_recorder *recorder)
 {
     while (!recorder->first && !recorder->status_text && !recorder->is_ending) {
         double wait_s = ES_LOCK_BEAT_S; /* the lock is minded that often */
-        if (recorder->is_dirty && !recorder->is_locked_out)
+        if (recorder->is_dirty && may_write(recorder))
             wait_s = fmin(wait_s, recorder->snapshot_due_s - es_clock_mono_s());
+        if (recorder->company && !recorder->has_left)
+            wait_s = fmin(wait_s, look_wait_s(recorder));
         if (wait_s <= 0)
             return;
         struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += (time_t)wait_s + 1;
+        int64_t until_ns = es_clock_mono_ns() + (int64_t)(wait_s * 1e9) + 1;
+        until.tv_sec = until_ns / ES_NS_PER_S;
+        until.tv_nsec = until_ns % ES_NS_PER_S;
         if (pthread_cond_timedwait(&recorder->wake, &recorder->mutex, &until) == ETIMEDOUT)
             return;
     }
@@ -189,8 +350,14 @@ static void *recorder_main(void *arg)
             forget_fault(recorder);
         if (items || is_ending) /* at the end, lines that could not be written before once more */
             apply(recorder, items);
+        if (recorder->company && !recorder->is_locked_out && !recorder->has_left) {
+            if (is_ending)
+                end_company(recorder);
+            else if (look_wait_s(recorder) <= 0)
+                look_around(recorder);
+        }
         write_status(recorder);
-        if (recorder->is_dirty && !recorder->is_locked_out &&
+        if (recorder->is_dirty && may_write(recorder) &&
             (is_ending || es_clock_mono_s() >= recorder->snapshot_due_s))
             write_snapshot(recorder);
     }
@@ -199,12 +366,32 @@ static void *recorder_main(void *arg)
 
 static void recorder_free(struct es_recorder *recorder)
 {
+    for (struct item *item; (item = recorder->news);) {
+        recorder->news = item->next;
+        es_message_clear(&item->message);
+        free(item);
+    }
+    es_company_free(recorder->company);
+    free(recorder->has_line);
     es_progress_close(recorder->progress);
     forget_status(recorder);
     es_result_clear(&recorder->result);
     pthread_mutex_destroy(&recorder->mutex);
     pthread_cond_destroy(&recorder->wake);
     free(recorder);
+}
+
+static int start_company(struct es_recorder *recorder, struct es_err *err)
+{
+    const struct es_grid *grid = es_units_grid(recorder->config.units);
+    recorder->has_line = es_mem_calloc(es_grid_n_units(grid), 1);
+    if (!recorder->has_line)
+        return es_err_nomem(err, "starting the recorder");
+    int rc = es_company_create(recorder->config.company, recorder->config.run_dir, grid,
+                               &recorder->company, err);
+    if (rc == 0)
+        recorder->is_owner = es_company_owns(recorder->company);
+    return rc;
 }
 
 int es_recorder_start(const struct es_recorder_config *config, struct es_recorder **ret_recorder,
@@ -215,6 +402,8 @@ int es_recorder_start(const struct es_recorder_config *config, struct es_recorde
         return es_err_nomem(err, "starting the recorder");
     recorder->config = *config;
     recorder->last = &recorder->first;
+    recorder->news_last = &recorder->news;
+    recorder->is_owner = true;
     recorder->is_dirty = true; /* what the scan found belongs in the store, too */
     recorder->snapshot_due_s = es_clock_mono_s() + SNAPSHOT_FIRST_S;
     es_result_init(&recorder->result);
@@ -225,6 +414,8 @@ int es_recorder_start(const struct es_recorder_config *config, struct es_recorde
     pthread_cond_init(&recorder->wake, &attr);
     pthread_condattr_destroy(&attr);
     int rc = es_progress_open(config->run_dir, &recorder->progress, err);
+    if (rc == 0 && config->company)
+        rc = start_company(recorder, err);
     if (rc == 0) {
         int failed = pthread_create(&recorder->thread, NULL, recorder_main, recorder);
         if (failed)
@@ -265,6 +456,38 @@ void es_recorder_set_status(struct es_recorder *recorder, char *text, size_t n)
     recorder->status_n = n;
     pthread_cond_signal(&recorder->wake);
     pthread_mutex_unlock(&recorder->mutex);
+}
+
+bool es_recorder_news(struct es_recorder *recorder, struct es_message *ret_message)
+{
+    pthread_mutex_lock(&recorder->mutex);
+    struct item *item = recorder->news;
+    if (item) {
+        recorder->news = item->next;
+        if (!recorder->news)
+            recorder->news_last = &recorder->news;
+    }
+    pthread_mutex_unlock(&recorder->mutex);
+    if (!item)
+        return false;
+    *ret_message = item->message;
+    free(item);
+    return true;
+}
+
+void es_recorder_want_to_leave(struct es_recorder *recorder, uint32_t n_parked)
+{
+    pthread_mutex_lock(&recorder->mutex);
+    recorder->n_to_leave = n_parked;
+    pthread_mutex_unlock(&recorder->mutex);
+}
+
+bool es_recorder_has_left(struct es_recorder *recorder)
+{
+    pthread_mutex_lock(&recorder->mutex);
+    bool has_left = recorder->has_left;
+    pthread_mutex_unlock(&recorder->mutex);
+    return has_left;
 }
 
 bool es_recorder_fault(struct es_recorder *recorder, struct es_err *ret_err)

@@ -2,12 +2,16 @@
  * the lock, and alone calls HDF5 during a run, so that dispatch never waits for a file server.
  *
  * It owns the table of units from start to finish: results go in as the messages they came in.
+ *
+ * With company (mpi/company.h) it also minds the other drivers of the run. Only while the lock is ours
+ * does it write those files; a driver that comes to own the lock in mid-run catches up first.
  */
 #ifndef ES_MPI_RECORDER_H
 #define ES_MPI_RECORDER_H
 
 #include "evalsweep/store.h"
 #include "evalsweep/units.h"
+#include "mpi/company.h"
 #include "mpi/wire.h"
 #include "run/keeper.h"
 
@@ -19,6 +23,7 @@ struct es_recorder_config {
     const struct es_attribute *attributes;
     size_t n_attributes;
     struct es_keeper *keeper; /* of the run's lock; NULL: none (tests) */
+    const struct es_company_config *company; /* NULL: no other driver can take part */
     bool sync;             /* run.fsync */
 };
 
@@ -31,11 +36,22 @@ void es_recorder_add(struct es_recorder *recorder, struct es_message *message);
 /* Hands over a new text for status.json (taken: allocated, or NULL when there was no memory). */
 void es_recorder_set_status(struct es_recorder *recorder, char *text, size_t n);
 
+/* What was found out of parked units since the last call: a RESULTS message, the caller's. False:
+ * nothing. */
+bool es_recorder_news(struct es_recorder *recorder, struct es_message *ret_message);
+
+/* Says that nothing is left to do here but n_parked units that others have (0: that is not so, or no
+ * more): if that is what the recorder has too, and those others live, it leaves the run to them. */
+void es_recorder_want_to_leave(struct es_recorder *recorder, uint32_t n_parked);
+
+/* Whether it has left, once and for all. */
+bool es_recorder_has_left(struct es_recorder *recorder);
+
 /* The first failure to write since the last call. False: there was none. ES_ERR_BUSY: another driver
  * took the run over, and nothing more is written. */
 bool es_recorder_fault(struct es_recorder *recorder, struct es_err *ret_err);
 
-/* Applies and writes everything, joins the thread and frees the recorder; the table is the caller's
+/* Applies and writes everything (what others did since, too, where there were any), joins the thread and frees the recorder; the table is the caller's
  * again. The error is the first that es_recorder_fault did not tell yet, or that of the last writes
  * (ES_ERR_BUSY: they were not done, for the run is another driver's). NULL is fine. */
 int es_recorder_finish(struct es_recorder *recorder, struct es_err *err);

@@ -209,6 +209,8 @@ void es_config_encode(const struct es_config *config, struct es_buf *buf)
     put_string(buf, config->device_visible);
     es_wire_put_u32(buf, config->n_threads);
     es_wire_put_i64(buf, config->not_before_ns);
+    put_string(buf, config->driver_id);
+    es_wire_put_i64(buf, config->started_ns);
 }
 
 int es_config_decode(const struct es_message *message, struct es_config *ret_config)
@@ -222,6 +224,8 @@ int es_config_decode(const struct es_message *message, struct es_config *ret_con
     config.device_visible = get_c_string(&reader);
     config.n_threads = es_wire_get_u32(&reader);
     config.not_before_ns = es_wire_get_i64(&reader);
+    config.driver_id = get_c_string(&reader);
+    config.started_ns = es_wire_get_i64(&reader);
     if (finish(&reader) < 0)
         return ES_ERR_PROTOCOL;
     *ret_config = config;
@@ -317,7 +321,7 @@ struct wire_numbers {
 static bool has_result(enum es_result_kind kind)
 {
     return kind == ES_RESULT_DONE || kind == ES_RESULT_FOUND || kind == ES_RESULT_FAILED ||
-           kind == ES_RESULT_LOST;
+           kind == ES_RESULT_FOUND_FAILED || kind == ES_RESULT_LOST;
 }
 
 void es_results_add(struct es_buf *buf, const struct es_result_entry *entry,

@@ -102,6 +102,8 @@ struct es_config {
     const char *device_visible;
     uint32_t n_threads;    /* that an evaluator should use */
     int64_t not_before_ns; /* markers older than this do not count */
+    const char *driver_id; /* that leases name; "": none are taken */
+    int64_t started_ns;    /* a failed.json from then on is of this run; used with leases */
 };
 void es_config_encode(const struct es_config *config, struct es_buf *buf);
 int es_config_decode(const struct es_message *message, struct es_config *ret_config);
@@ -124,6 +126,7 @@ struct es_wire_bundle {
 struct es_wire_layer {
     uint32_t layer; /* index */
     uint32_t attempt;
+    uint32_t was_tried; /* 1: it was begun before in this job, or may have been; 0 */
 };
 void es_assign_begin(struct es_buf *buf);
 void es_assign_add(struct es_buf *buf, const struct es_wire_bundle *bundle,
@@ -145,6 +148,8 @@ enum es_result_kind {
     ES_RESULT_FAILED,   /* this try */
     ES_RESULT_RETURNED, /* not tried: given back, or interrupted by a drain */
     ES_RESULT_KEPT,     /* recalled too late: it is running */
+    ES_RESULT_FOUND_FAILED, /* failed for good in this run already: nothing ran */
+    ES_RESULT_ELSEWHERE,    /* not tried: another driver has its bundle */
     ES_RESULT_LOST,     /* failed for good; from the coordinator to its recorder only */
 };
 struct es_result_entry {
@@ -155,7 +160,7 @@ struct es_result_entry {
     struct es_file_id marker;
 };
 void es_results_begin(struct es_buf *buf);
-/* `result` is encoded for DONE, FOUND, FAILED and LOST, and may be NULL for the others. */
+/* `result` is encoded for DONE, FOUND, FAILED, FOUND_FAILED and LOST, and may be NULL for the others. */
 void es_results_add(struct es_buf *buf, const struct es_result_entry *entry,
                     const struct es_result *result);
 /* The next entry, its scores into result (reset first). False at the end or when malformed

@@ -4,6 +4,7 @@
 #include "exec/evaluator.h"
 #include "mpi/attempt.h"
 #include "mpi/backlog.h"
+#include "run/lease.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/signal.h"
@@ -40,6 +41,7 @@ struct worker {
     char n_threads[16];
     char device[ES_WIRE_TEXT_SIZE];
     int run_dir_fd;
+    int leases_fd;
     int child_fd; /* signalfd of SIGCHLD */
     struct es_backlog backlog;
     struct es_attempt attempt;
@@ -165,6 +167,11 @@ static int configure(struct worker *w, struct es_message *message, struct es_err
     w->run_dir_fd = open(w->config.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (w->run_dir_fd < 0)
         return es_err_sys(err, errno, "opening the run folder", w->config.run_dir);
+    if (w->config.driver_id[0]) {
+        w->leases_fd = es_lease_open_folder(w->run_dir_fd);
+        if (w->leases_fd < 0)
+            return es_err_sys(err, errno, "opening the folder of leases", w->config.run_dir);
+    }
     (void)snprintf(w->device, sizeof w->device, "%s",
                    w->config.device_variable[0] ? w->config.device_visible : "cpu");
     rc = make_evaluator(w, err);
@@ -182,6 +189,9 @@ static int configure(struct worker *w, struct es_message *message, struct es_err
         .rank = w->args->rank,
         .not_before_ns = w->config.not_before_ns,
         .was_interrupted = w->is_draining,
+        .leases_fd = w->leases_fd,
+        .driver_id = w->config.driver_id,
+        .started_ns = w->config.started_ns,
     };
     es_attempt_init(&w->attempt);
     send_ready(w, "", w->device);
@@ -312,6 +322,14 @@ static void receive_all(struct worker *w)
         handle(w, &message);
 }
 
+/* Another driver has the unit's bundle: none of what waits here of it is to be tried. */
+static void return_bundle(struct worker *w, struct es_unit unit)
+{
+    struct es_unit other;
+    while (es_backlog_remove_of(&w->backlog, unit.checkpoint, unit.task, &other))
+        add_plain_result(w, other, ES_RESULT_ELSEWHERE);
+}
+
 /* Ends the unit at hand if it has ended, and begins others; false when there was nothing to do. */
 static bool advance(struct worker *w)
 {
@@ -336,6 +354,8 @@ static bool advance(struct worker *w)
         es_attempt_begin(&w->attempt, unit, attempt, bundle);
         if (!w->attempt.is_running)
             add_result(w, &w->attempt.entry, &w->attempt.result, now_ns);
+        if (!w->attempt.is_running && w->attempt.entry.kind == ES_RESULT_ELSEWHERE)
+            return_bundle(w, unit);
         moved = true;
     }
     return moved;
@@ -400,7 +420,7 @@ static void end_when_quit(struct worker *w)
 
 void es_worker_run(const struct es_worker_args *args)
 {
-    struct worker w = {.args = args, .run_dir_fd = -1, .child_fd = es_signal_open_child()};
+    struct worker w = {.args = args, .run_dir_fd = -1, .leases_fd = -1, .child_fd = es_signal_open_child()};
     es_attempt_init(&w.attempt);
     while (!w.has_ended) {
         receive_all(&w);
@@ -427,5 +447,6 @@ void es_worker_run(const struct es_worker_args *args)
     es_job_free(w.job);
     es_message_clear(&w.config_message);
     es_fd_close(&w.run_dir_fd);
+    es_fd_close(&w.leases_fd);
     es_fd_close(&w.child_fd);
 }

@@ -3,9 +3,11 @@
 #include "core/mem.h"
 #include "run/folder.h"
 #include "sys/atomicfile.h"
+#include "sys/fd.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,10 +135,27 @@ uint32_t es_drivers_n_others(const struct es_drivers *drivers)
     return n;
 }
 
+uint32_t es_drivers_n_gone(const struct es_drivers *drivers)
+{
+    return (uint32_t)drivers->n - es_drivers_n_others(drivers);
+}
+
+/* Its folder is opened anew for that: what is remembered of it (NFS) does not count. */
+static bool has_file(const struct es_drivers *drivers, const char *id)
+{
+    struct stat st;
+    int fd = open(drivers->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool has_it = fd < 0 || fstatat(fd, id, &st, 0) == 0 || errno != ENOENT;
+    es_fd_close(&fd);
+    return has_it;
+}
+
 enum es_verdict es_drivers_verdict(const struct es_drivers *drivers, const char *id)
 {
     const struct driver *driver = find(drivers, id);
-    return driver ? driver->verdict : ES_VERDICT_GONE;
+    if (driver)
+        return driver->verdict;
+    return has_file(drivers, id) ? ES_VERDICT_UNKNOWN : ES_VERDICT_GONE; /* it has just come */
 }
 
 const struct es_holder *es_drivers_find(const struct es_drivers *drivers, const char *id)

@@ -27,7 +27,10 @@ int es_drivers_look(struct es_drivers *drivers, struct es_err *err);
 /* How many there are beside our own that are not known to be gone. */
 uint32_t es_drivers_n_others(const struct es_drivers *drivers);
 
-/* As of the last look; one without a file is gone. */
+/* How many that are gone have a file yet. */
+uint32_t es_drivers_n_gone(const struct es_drivers *drivers);
+
+/* As of the last look; one without a file, then and now, is gone. */
 enum es_verdict es_drivers_verdict(const struct es_drivers *drivers, const char *id);
 
 /* Who it is, or NULL: borrowed until the next look. */

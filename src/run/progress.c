@@ -3,11 +3,13 @@
 #include "core/buf.h"
 #include "core/csv.h"
 #include "core/mem.h"
+#include "core/num.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -148,6 +150,65 @@ void es_progress_close(struct es_progress *progress)
     es_buf_clear(&progress->header);
     es_buf_clear(&progress->lines);
     free(progress);
+}
+
+/* What a line says: indices of the unit (ES_GRID_NONE where it says none), and when it ended. */
+struct line {
+    uint32_t checkpoint, layer, task;
+    char finished[24];
+};
+
+static void take_field(enum column column, const char *text, const struct es_grid *grid,
+                       struct line *line)
+{
+    int64_t layer;
+    if (column == COLUMN_FINISHED)
+        (void)snprintf(line->finished, sizeof line->finished, "%s", text);
+    else if (column == COLUMN_CHECKPOINT)
+        line->checkpoint = es_grid_find_checkpoint(grid, text);
+    else if (column == COLUMN_TASK)
+        line->task = es_grid_find_task(grid, text);
+    else if (column == COLUMN_LAYER && es_parse_int(text, &layer) && layer >= 0 &&
+             layer <= INT32_MAX)
+        line->layer = es_grid_find_layer(grid, (int32_t)layer);
+}
+
+static void mark_line(const struct es_progress *progress, const char *text, size_t n,
+                      struct es_units *units, struct es_buf *field, uint8_t *ret_has_line)
+{
+    const struct es_grid *grid = es_units_grid(units);
+    struct line line = {ES_GRID_NONE, ES_GRID_NONE, ES_GRID_NONE, ""};
+    const char *at = text, *end = text + n;
+    char finished[24];
+    bool goes_on = true;
+    for (size_t i = 0; goes_on && i < progress->n_columns; i++) {
+        goes_on = es_csv_take_field(&at, end, field);
+        take_field(progress->columns[i], field->len ? field->data : "", grid, &line);
+    }
+    if (line.checkpoint == ES_GRID_NONE || line.layer == ES_GRID_NONE || line.task == ES_GRID_NONE)
+        return;
+    uint32_t id = es_grid_id(grid, (struct es_unit){line.checkpoint, line.layer, line.task});
+    es_clock_format_utc(es_units_columns(units).finished_s[id], finished);
+    if (strcmp(finished, line.finished) == 0)
+        ret_has_line[id] = 1;
+}
+
+int es_progress_mark(const struct es_progress *progress, struct es_units *units,
+                     uint8_t *ret_has_line, struct es_err *err)
+{
+    struct es_buf field = {0};
+    char *text = NULL;
+    size_t cap = 0;
+    FILE *file = fopen(progress->path, "re");
+    if (!file)
+        return errno == ENOENT ? 0 : es_err_sys(err, errno, "reading", progress->path);
+    for (ssize_t n; (n = getline(&text, &cap, file)) >= 0;)
+        mark_line(progress, text, (size_t)n, units, &field, ret_has_line);
+    int rc = ferror(file) ? es_err_sys(err, errno, "reading", progress->path) : 0;
+    (void)fclose(file);
+    free(text);
+    es_buf_clear(&field);
+    return rc;
 }
 
 static void add_field(struct es_buf *line, enum column column, const struct es_grid *grid,

@@ -25,6 +25,11 @@ struct es_progress;
 int es_progress_open(const char *run_dir, struct es_progress **ret_progress, struct es_err *err);
 void es_progress_close(struct es_progress *progress);
 
+/* Sets ret_has_line[unit] for every unit whose line in the file that is there tells of what the table
+ * has: finished at the same second. Others are left as they are. */
+int es_progress_mark(const struct es_progress *progress, struct es_units *units,
+                     uint8_t *ret_has_line, struct es_err *err);
+
 /* Adds the line of a finished unit to what flush writes. */
 void es_progress_add(struct es_progress *progress, const struct es_grid *grid, uint32_t unit_id,
                      enum es_status status, const struct es_result *result);

@@ -109,11 +109,23 @@ static bool is_known(struct worker *worker, uint32_t unit_id, enum es_marker_sta
                               id.mtime_ns == known->mtime_ns);
 }
 
+/* Whether there is a failed.json that counts. */
+static bool has_failed(struct worker *worker)
+{
+    const struct es_scan_options *options = worker->shared->options;
+    if (!options->look_for_failed)
+        return false;
+    if (options->failed_not_before_ns > options->not_before_ns)
+        worker->look.not_before_ns = options->failed_not_before_ns;
+    bool has_it = es_marker_is_file(es_look_at_failed(&worker->look));
+    worker->look.not_before_ns = options->not_before_ns;
+    return has_it;
+}
+
 /* A unit without a valid marker: failed or pending. */
 static void look_at_unfinished(struct worker *worker, uint32_t unit_id)
 {
-    if (worker->shared->options->look_for_failed &&
-        es_marker_is_file(es_look_at_failed(&worker->look)))
+    if (has_failed(worker))
         change_to(worker, unit_id, ES_STATUS_FAILED);
     else if (worker->columns.status[unit_id] != ES_STATUS_PENDING)
         change_to(worker, unit_id, ES_STATUS_PENDING);

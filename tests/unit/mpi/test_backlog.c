@@ -39,7 +39,7 @@ static int append(struct fixture *f, uint32_t checkpoint, uint32_t task, uint32_
 {
     struct es_wire_layer layers[8];
     for (uint32_t i = 0; i < n; i++)
-        layers[i] = (struct es_wire_layer){first + i, 1};
+        layers[i] = (struct es_wire_layer){first + i, 1, 0};
     struct es_wire_bundle bundle = {checkpoint, task, ES_GRID_NONE, n};
     struct es_buf buf = {0};
     struct es_message message;
@@ -115,6 +115,23 @@ static void only_what_waits_can_be_removed(void **state)
     assert_empty(f);
 }
 
+static void the_rest_of_a_bundle_can_be_removed(void **state)
+{
+    struct fixture *f = *state;
+    struct es_unit unit;
+    uint32_t n = 0;
+    assert_int_equal(append(f, 0, 0, 0, 3), 0);
+    assert_int_equal(append(f, 0, 1, 0, 1), 0);
+    assert_int_equal(append(f, 0, 0, 3, 1), 0); /* another piece of it */
+    assert_next(f, 0, 0, 0);
+    for (; es_backlog_remove_of(&f->backlog, 0, 0, &unit); n++)
+        assert_int_equal(unit.layer, n + 1);
+    assert_int_equal(n, 3);
+    assert_int_equal(f->backlog.n_waiting, 1);
+    assert_next(f, 0, 0, 1);
+    assert_empty(f);
+}
+
 static void units_outside_the_grid_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -150,6 +167,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(units_come_in_the_order_of_assignment, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bundle_names_its_layers, setup, teardown),
         cmocka_unit_test_setup_teardown(only_what_waits_can_be_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_rest_of_a_bundle_can_be_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(units_outside_the_grid_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_there_is_no_memory_for_is_not_lost, setup, teardown),
     };

@@ -203,6 +203,7 @@ static void run(struct fixture *f, uint32_t n_workers)
         .recorder = recorder,
         .run_dir = f->run_dir,
         .versions_json = "{}",
+        .driver_id = "",
         .not_before_ns = INT64_MIN,
         .started_s = f->started_s,
         .pulse = f->pulse,

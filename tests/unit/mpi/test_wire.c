@@ -78,7 +78,9 @@ static struct es_message config_message(void)
                                .device_variable = "CUDA_VISIBLE_DEVICES",
                                .device_visible = "3",
                                .n_threads = 4,
-                               .not_before_ns = INT64_MIN};
+                               .not_before_ns = INT64_MIN,
+                               .driver_id = "node7-1-2",
+                               .started_ns = 5};
     es_config_encode(&config, &buf);
     return taken(&buf);
 }
@@ -97,6 +99,8 @@ static void config_comes_back(void **state)
     assert_string_equal(config.device_visible, "3");
     assert_int_equal(config.n_threads, 4);
     assert_true(config.not_before_ns == INT64_MIN);
+    assert_string_equal(config.driver_id, "node7-1-2");
+    assert_int_equal(config.started_ns, 5);
     es_message_clear(&message);
 }
 
@@ -123,7 +127,7 @@ static struct es_message assign_message(void)
 {
     struct es_buf buf = {0};
     struct es_wire_bundle first = {1, 2, ES_GRID_NONE, 3}, second = {4, 5, 6, 1};
-    struct es_wire_layer layers[] = {{7, 1}, {8, 2}, {9, 3}};
+    struct es_wire_layer layers[] = {{7, 1, 0}, {8, 2, 1}, {9, 3, 0}};
     es_assign_begin(&buf);
     es_assign_add(&buf, &first, layers);
     es_assign_add(&buf, &second, layers + 1);
@@ -146,6 +150,7 @@ static void bundles_come_back_in_order(void **state)
     assert_int_equal(array[0].layer, 7);
     assert_int_equal(array[2].layer, 9);
     assert_int_equal(array[2].attempt, 3);
+    assert_int_equal(array[1].was_tried, 1);
     assert_true(es_assign_next(&reader, &bundle, &layers));
     assert_int_equal(bundle.checkpoint, 4);
     assert_int_equal(bundle.next_checkpoint, 6);
@@ -212,12 +217,16 @@ static struct es_message results_message(void)
                                    .marker = {11, 22, 33}};
     struct es_result_entry returned = {.unit_id = 18, .kind = ES_RESULT_RETURNED};
     struct es_result_entry failed = {.unit_id = 19, .kind = ES_RESULT_FAILED, .total_s = 1};
+    struct es_result_entry elsewhere = {.unit_id = 20, .kind = ES_RESULT_ELSEWHERE};
+    struct es_result_entry found = {.unit_id = 21, .kind = ES_RESULT_FOUND_FAILED};
     es_results_begin(&buf);
     es_results_add(&buf, &done, &result);
     es_results_add(&buf, &returned, NULL);
     es_result_reset(&result);
     result.reason = es_result_keep(&result, "exit code 1", 11);
     es_results_add(&buf, &failed, &result);
+    es_results_add(&buf, &elsewhere, NULL);
+    es_results_add(&buf, &found, &result);
     es_result_clear(&result);
     return taken(&buf);
 }
@@ -257,6 +266,12 @@ static void results_come_back_in_order(void **state)
     assert_true(es_results_next(&reader, &entry, &result));
     assert_int_equal(entry.kind, ES_RESULT_FAILED);
     assert_false(entry.may_retry);
+    assert_string_equal(es_result_text(&result, result.reason), "exit code 1");
+    assert_true(es_results_next(&reader, &entry, &result));
+    assert_int_equal(entry.unit_id, 20);
+    assert_int_equal(entry.kind, ES_RESULT_ELSEWHERE);
+    assert_true(es_results_next(&reader, &entry, &result));
+    assert_int_equal(entry.kind, ES_RESULT_FOUND_FAILED);
     assert_string_equal(es_result_text(&result, result.reason), "exit code 1");
     assert_false(es_results_next(&reader, &entry, &result));
     assert_false(reader.failed);
@@ -367,7 +382,7 @@ static void truncated_lists_are_read_within_bounds(void **state)
             n_refused += !decode_any(&copy);
             es_message_clear(&copy);
         }
-        assert_true(n_refused > messages[i].n - 5);
+        assert_true(n_refused > messages[i].n - 7); /* but where one entry ends */
         es_message_clear(&messages[i]);
     }
 }

@@ -30,6 +30,7 @@ enum { TEST = 0, WORKER = 1 };
 struct fixture {
     char run_dir[TEMPDIR_SIZE];
     char job_text[4096];
+    const char *driver_id; /* "": without leases */
     struct es_job *job;
     struct es_local_hub *hub;
     struct es_transport *at;
@@ -45,6 +46,7 @@ static int setup(void **state)
     static struct fixture f;
     memset(&f, 0, sizeof f);
     *state = &f;
+    f.driver_id = "";
     es_result_init(&f.result);
     if (tempdir_create(f.run_dir) < 0 || es_local_hub_create(2, &f.hub, NULL) < 0)
         return -1;
@@ -105,6 +107,7 @@ static void start(struct fixture *f, const char *evaluator)
                                .device_variable = "",
                                .device_visible = "",
                                .n_threads = 1,
+                               .driver_id = f->driver_id,
                                .not_before_ns = INT64_MIN};
     struct es_buf buf = {0};
     es_config_encode(&config, &buf);
@@ -131,7 +134,7 @@ static void assign(struct fixture *f, uint32_t checkpoint, uint32_t task, uint32
 {
     struct es_buf buf = {0};
     struct es_wire_bundle bundle = {checkpoint, task, ES_GRID_NONE, n};
-    struct es_wire_layer layers[4] = {{0, 1}, {1, 1}, {2, 1}, {3, 1}};
+    struct es_wire_layer layers[4] = {{0, 1, 0}, {1, 1, 0}, {2, 1, 0}, {3, 1, 0}};
     es_assign_begin(&buf);
     es_assign_add(&buf, &bundle, layers);
     send(f, &buf);

@@ -168,6 +168,38 @@ static void test_full_disk(void **state)
     es_progress_close(progress);
 }
 
+static void test_mark(void **state)
+{
+    static const struct {
+        const char *text;
+        uint8_t full, empty; /* has a line */
+    } rows[] = {
+        {HEADER LINE_0 LINE_1, 1, 1},
+        {HEADER LINE_1, 0, 1},
+        {HEADER "2026-01-15T04:52:15Z,step0,3,\"STS \"\"12\"\", a\",done,0.61,12.5,n1,cuda:0,2\n", 0, 0},
+        {"task,layer,step,finished,checkpoint\r\nplain,3,,,step0\r\n", 0, 1},
+        {HEADER ",step9,3,plain,done,,,,,\n,step0,x,plain\n\n,step0", 0, 0},
+        {NULL, 0, 0},
+    };
+    struct fixture *f = *state;
+    struct es_units *units;
+    assert_int_equal(es_units_create(f->grid, &units, NULL), 0);
+    assert_int_equal(es_units_set_result(units, 0, ES_STATUS_DONE, &f->full, NULL), 0);
+    for (size_t i = 0; i < LEN(rows); i++) {
+        uint8_t has_line[2] = {0};
+        if (rows[i].text)
+            tree_write(&f->tree, "progress.csv", rows[i].text);
+        else
+            (void)unlinkat(f->tree.fd, "progress.csv", 0);
+        struct es_progress *progress = open_progress(f);
+        assert_int_equal(es_progress_mark(progress, units, has_line, NULL), 0);
+        if (has_line[0] != rows[i].full || has_line[1] != rows[i].empty)
+            fail_msg("row %zu: %d %d", i, has_line[0], has_line[1]);
+        es_progress_close(progress);
+    }
+    es_units_free(units);
+}
+
 static void test_refused(void **state)
 {
     struct fixture *f = *state;
@@ -205,7 +237,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_fresh),     TEST(test_there),   TEST(test_moved_away),
-        TEST(test_full_disk), TEST(test_refused), TEST(test_no_run_dir_yet),
+        TEST(test_full_disk), TEST(test_mark), TEST(test_refused), TEST(test_no_run_dir_yet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -380,6 +380,23 @@ static void test_age(void **state)
     }
 }
 
+/* What failed before the run that is going on is to be tried again; what failed in it is not. */
+static void test_age_of_failed(void **state)
+{
+    struct fixture *f = *state;
+    for (uint32_t id = 0; id < 3; id++) {
+        const char *path = path_of(f, id, id < 2 ? "failed.json" : "done.json");
+        tree_write(&f->tree, path, "{}");
+        tree_set_mtime(&f->tree, path, 1000 + (time_t)(id % 2));
+    }
+    f->options.look_for_failed = true;
+    f->options.failed_not_before_ns = 1001000000000;
+    scan(f);
+    assert_int_equal(f->columns.status[0], ES_STATUS_PENDING);
+    assert_int_equal(f->columns.status[1], ES_STATUS_FAILED);
+    assert_int_equal(f->columns.status[2], ES_STATUS_DONE); /* markers are of any age */
+}
+
 /* More units in one folder than one visit takes. */
 static void test_large_folder(void **state)
 {
@@ -513,7 +530,8 @@ int main(void)
         TEST(test_layouts),     TEST(test_calls),        TEST(test_linked_outputs),
         TEST(test_again),       TEST(test_identity),     TEST(test_link),
         TEST(test_bad_markers), TEST(test_excluded),     TEST(test_failed),
-        TEST(test_age),         TEST(test_large_folder), TEST(test_no_descriptors),
+        TEST(test_age),         TEST(test_age_of_failed), TEST(test_large_folder),
+        TEST(test_no_descriptors),
         TEST(test_no_memory),   TEST(test_discover),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
