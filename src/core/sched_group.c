@@ -27,12 +27,11 @@ double es_group_first_end(const struct es_sched *sched, uint32_t group)
     return -sched->end_nodes[sched->groups[group].ends].key;
 }
 
-/* What untouched groups are ranked by: most work first. A job that has joined another begins with
- * others of those that are alike, so that the two do not want the same ones all the time. */
-static double rank_of(const struct es_sched *sched, uint32_t group)
+/* By what part more an untouched group ranks. A job that has joined another begins with others of those
+ * that are alike, so that the two do not want the same ones all the time. */
+static double tilt(const struct es_sched *sched, uint32_t group)
 {
-    double part = sched->config.from_end ? FROM_END_PART * group / sched->n_groups : 0;
-    return sched->groups[group].work_s * (1 + part);
+    return sched->config.from_end ? FROM_END_PART * group / sched->n_groups : 0;
 }
 
 void es_group_changed(struct es_sched *sched, uint32_t group)
@@ -54,7 +53,8 @@ void es_group_changed(struct es_sched *sched, uint32_t group)
                     es_group_first_end(sched, group) + es_group_longest_s(sched, group));
     } else if (pending) {
         untouched_s = load_s;
-        es_heap_set(sched->work_nodes, &sched->untouched_work, group, rank_of(sched, group));
+        es_heap_set(sched->work_nodes, &sched->untouched_work, group,
+                    own->work_s * (1 + tilt(sched, group)));
         es_heap_set(sched->longest_nodes, &sched->untouched_longest, group,
                     es_group_longest_s(sched, group) + load_s);
     }

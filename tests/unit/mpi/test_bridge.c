@@ -52,7 +52,7 @@ static int teardown(void **state)
 static void *rank_main(void *arg)
 {
     struct fixture *f = arg;
-    f->rc = f->bridge ? es_bridge_run(f->bridge, -1, &f->limits, &f->exit, &f->err)
+    f->rc = f->bridge ? es_bridge_run(f->bridge, -1, true, &f->limits, &f->exit, &f->err)
                       : es_bridge_refuse(f->mpi, "no descriptors", &f->limits, &f->exit, &f->err);
     return NULL;
 }

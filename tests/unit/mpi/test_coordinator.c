@@ -6,6 +6,7 @@
 #include "mpi/worker.h"
 #include "run/folder.h"
 #include "run/layout.h"
+#include "run/lease.h"
 #include "run/scan.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
@@ -47,6 +48,7 @@ struct fixture {
     sem_t noted;                  /* ... the scripted worker hears of it here ... */
     int signal_then;              /* ... and the coordinator gets this signal */
     uint32_t n_more; /* assignments that the scripted worker got once it was heard again */
+    struct es_lock *lock; /* with company; NULL: without */
     uint32_t pending[4096];
     uint32_t n_pending;
     struct es_buf late; /* a message that rank 1 sends right after its HELLO, if there is one */
@@ -190,7 +192,15 @@ static void run(struct fixture *f, uint32_t n_workers)
     for (uint32_t id = 0; id < es_grid_n_units(f->job->grid); id++)
         if (es_units_columns(f->units).status[id] == ES_STATUS_PENDING)
             f->pending[f->n_pending++] = id;
-    struct es_recorder_config recorder_config = {.units = f->units, .run_dir = f->run_dir};
+    struct es_company_config company = {.lock = f->lock,
+                                        .layout = f->layout,
+                                        .pending = f->pending,
+                                        .n_pending = f->n_pending,
+                                        .not_before_ns = INT64_MIN,
+                                        .stale_s = 60};
+    struct es_recorder_config recorder_config = {.units = f->units,
+                                                 .company = f->lock ? &company : NULL,
+                                                 .run_dir = f->run_dir};
     start_workers(f, n_workers);
     assert_int_equal(es_recorder_start(&recorder_config, &recorder, NULL), 0);
     struct es_coordinator_config config = {
@@ -203,7 +213,7 @@ static void run(struct fixture *f, uint32_t n_workers)
         .recorder = recorder,
         .run_dir = f->run_dir,
         .versions_json = "{}",
-        .driver_id = "",
+        .driver_id = f->lock ? es_lock_id(f->lock) : "",
         .not_before_ns = INT64_MIN,
         .started_s = f->started_s,
         .pulse = f->pulse,
@@ -337,6 +347,44 @@ static void a_marker_that_appeared_since_the_scan_is_found(void **state)
     assert_int_equal(n_lines(f->run_dir, "progress.csv"), 60); /* its line is its writer's affair */
     assert_true(es_units_columns(f->units).main_score[59] == 0.25);
     assert_table_equals_markers(f);
+}
+
+/* Another driver has one bundle, in which a unit is done, and keeps the rest; and a unit elsewhere has
+ * failed on it. */
+static void with_nothing_else_left_the_run_is_left_to_others(void **state)
+{
+    struct fixture *f = *state;
+    struct es_lock *other;
+    char name[ES_LEASE_NAME_SIZE], path[TEMPDIR_SIZE + 256];
+    bool is_ours;
+    load_job(f, fake(f, "persistent", "", ""), false);
+    assert_int_equal(es_lock_acquire(f->run_dir, 60, &f->lock, NULL), 0);
+    es_lock_set_ready(f->lock);
+    assert_int_equal(es_lock_join(f->run_dir, 60, &other, NULL), 0);
+    es_lease_name("step2", "B", name);
+    (void)snprintf(path, sizeof path, "%s/.evalsweep/leases", f->run_dir);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(es_lease_take(fd, name, es_lock_id(other), &is_ours), 0);
+    close(fd);
+    struct es_buf dir = {0};
+    es_layout_unit_dir(f->layout, f->job->grid, (struct es_unit){4, 3, 2}, &dir);
+    (void)snprintf(path, sizeof path, "%s/%s", f->run_dir, dir.data);
+    assert_true(es_mkdir_all_at(AT_FDCWD, path) >= 0);
+    (void)snprintf(path, sizeof path, "%s/%s/failed.json", f->run_dir, dir.data);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    assert_int_equal(es_fd_write_all(fd, "{}", 2), 0);
+    close(fd);
+    es_buf_clear(&dir);
+    run(f, 2);
+    assert_int_equal(f->rc, 0);
+    assert_int_equal(f->outcome.ending, ES_ENDING_LEFT);
+    assert_int_equal(f->outcome.state.counts.done, 55);
+    assert_int_equal(f->outcome.state.counts.failed, 1);
+    assert_int_equal(f->outcome.state.counts.pending, 4);
+    assert_int_equal(n_lines(f->run_dir, "count"), 55);
+    assert_true(es_lock_owns(other));
+    es_lock_release(other);
+    es_lock_release(f->lock);
 }
 
 static void a_failing_unit_is_retried_and_then_failed(void **state)
@@ -788,6 +836,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_one_shot_evaluator_sees_each_unit_once, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_done_is_not_run_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_marker_that_appeared_since_the_scan_is_found, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(with_nothing_else_left_the_run_is_left_to_others, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_failing_unit_is_retried_and_then_failed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_unit_that_must_not_be_retried_is_not, setup, teardown),

@@ -2,7 +2,10 @@
 
 #include "helper/tempdir.h"
 #include "run/folder.h"
+#include "run/layout.h"
+#include "run/lease.h"
 #include "run/status.h"
+#include "sys/fd.h"
 #include "sys/clock.h"
 
 #include <fcntl.h>
@@ -109,6 +112,154 @@ static void results_reach_table_csv_and_store(void **state)
         n_lines++;
     assert_int_equal(fclose(csv), 0);
     assert_int_equal(n_lines, 1 + 3);
+}
+
+/* With company: a driver that has joined while `owner` owns the run. */
+static struct es_layout *layout;
+static struct es_lock *owner, *joiner;
+static struct es_company_config company;
+
+static struct es_recorder *start_joined(void)
+{
+    static const uint32_t pending[] = {0, 1, 2, 3};
+    struct es_recorder *recorder;
+    assert_int_equal(es_layout_create("{checkpoint}/{layer}/{task}", &layout, NULL), 0);
+    assert_int_equal(es_lock_acquire(run_dir, 60, &owner, NULL), 0);
+    es_lock_set_ready(owner);
+    assert_int_equal(es_lock_join(run_dir, 60, &joiner, NULL), 0);
+    company = (struct es_company_config){.lock = joiner,
+                                         .layout = layout,
+                                         .pending = pending,
+                                         .n_pending = 4,
+                                         .not_before_ns = INT64_MIN,
+                                         .stale_s = 60};
+    struct es_recorder_config config = {
+        .units = units, .run_dir = run_dir, .company = &company};
+    assert_int_equal(es_recorder_start(&config, &recorder, NULL), 0);
+    return recorder;
+}
+
+static void end_joined(void)
+{
+    es_lock_release(joiner);
+    es_lock_release(owner);
+    joiner = owner = NULL;
+    es_layout_free(layout);
+}
+
+static void mark(const char *unit_dir, const char *name, const char *text)
+{
+    assert_true(es_mkdir_all_at(AT_FDCWD, path_of(unit_dir)) >= 0);
+    char path[TEMPDIR_SIZE + 128];
+    (void)snprintf(path, sizeof path, "%s/%s", path_of(unit_dir), name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    assert_int_equal(es_fd_write_all(fd, text, strlen(text)), 0);
+    es_fd_close(&fd);
+}
+
+static void assert_lines(const char *expected)
+{
+    struct es_buf text = {0};
+    int fd = open(path_of("progress.csv"), O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(es_fd_read_all(fd, 65536, &text), 0);
+    assert_string_equal(strchr(text.data, '\n') + 1, expected);
+    es_fd_close(&fd);
+    es_buf_clear(&text);
+}
+
+static void who_joined_writes_no_files_of_the_run(void **state)
+{
+    (void)state;
+    struct es_recorder *recorder = start_joined();
+    add(recorder, 0, ES_RESULT_DONE, 1, true, 0.5);
+    es_recorder_set_status(recorder, strdup("{}"), 2);
+    assert_int_equal(es_recorder_finish(recorder, NULL), 0);
+    assert_int_equal(access(path_of("progress.csv"), F_OK), -1);
+    assert_int_equal(access(path_of(ES_STATUS_NAME), F_OK), -1);
+    assert_int_equal(access(path_of(ES_STORE_NAME), F_OK), -1);
+    assert_true(es_lock_owns(owner));
+    end_joined();
+}
+
+#define OURS(day, score)                                                                           \
+    "{\"main_score\":" score ",\"finished\":\"2026-01-0" day "T00:00:00Z\",\"rank\":1,"              \
+    "\"attempt\":1,\"host\":\"h\"}"
+
+/* The owner ends, of these four units: one has its line, one of ours has none, one is of an old script,
+ * which wrote its own, and one failed. */
+static void who_is_left_catches_up(void **state)
+{
+    (void)state;
+    struct es_recorder *recorder = start_joined();
+    static const char written[] = "2026-01-01T00:00:00Z,step0,1,A,done,0.1,,h,,1\n";
+    mark("step0/1/A", "done.json", OURS("1", "0.1"));
+    mark("step0/2/A", "done.json", OURS("2", "0.2"));
+    mark("step1/1/A", "done.json", "{\"main_score\":0.3}");
+    mark("step1/2/A", "failed.json", OURS("4", "null"));
+    int fd = open(path_of("progress.csv"), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    static const char header[] = "finished,checkpoint,layer,task,status,main_score,"
+                                 "evaluation_time_s,host,device,attempt\n";
+    assert_int_equal(es_fd_write_all(fd, header, strlen(header)), 0);
+    assert_int_equal(es_fd_write_all(fd, written, strlen(written)), 0);
+    es_fd_close(&fd);
+    es_lock_release(owner);
+    owner = NULL;
+    for (int i = 0; i < 4000 && access(path_of(ES_STORE_NAME), F_OK) < 0; i++)
+        (void)poll(NULL, 0, 5);
+    assert_lines("2026-01-01T00:00:00Z,step0,1,A,done,0.1,,h,,1\n"
+                 "2026-01-02T00:00:00Z,step0,2,A,done,0.2,,h,,1\n"
+                 "2026-01-04T00:00:00Z,step1,2,A,failed,,,h,,1\n");
+    add(recorder, 1, ES_RESULT_DONE, 1, true, 0.2); /* its own, told only now: no second line */
+    assert_int_equal(es_recorder_finish(recorder, NULL), 0);
+    const struct es_units_columns columns = es_units_columns(units);
+    assert_int_equal(columns.status[2], ES_STATUS_DONE);
+    assert_int_equal(columns.status[3], ES_STATUS_FAILED);
+    FILE *csv = fopen(path_of("progress.csv"), "re");
+    char line[512];
+    int n_lines = 0;
+    while (fgets(line, sizeof line, csv))
+        n_lines++;
+    (void)fclose(csv);
+    assert_int_equal(n_lines, 4);
+    end_joined();
+}
+
+/* The one that has joined holds what is left: the recorder of the owner leaves to it. */
+static void an_owner_leaves_when_nothing_else_is_left(void **state)
+{
+    (void)state;
+    struct es_recorder *recorder;
+    bool is_ours;
+    char name[ES_LEASE_NAME_SIZE];
+    int leases_fd = open(path_of(".evalsweep/leases"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(es_recorder_finish(start_joined(), NULL), 0);
+    es_lock_release(joiner);
+    assert_int_equal(es_lock_join(run_dir, 60, &joiner, NULL), 0);
+    company.lock = owner;
+    struct es_recorder_config config = {
+        .units = units, .run_dir = run_dir, .company = &company};
+    assert_int_equal(es_recorder_start(&config, &recorder, NULL), 0);
+    es_lease_name("step0", "A", name);
+    assert_int_equal(es_lease_take(leases_fd, name, es_lock_id(joiner), &is_ours), 0);
+    add(recorder, 2, ES_RESULT_DONE, 1, true, 0.5);
+    add(recorder, 0, ES_RESULT_ELSEWHERE, 1, true, 0);
+    add(recorder, 1, ES_RESULT_ELSEWHERE, 1, true, 0);
+    es_recorder_want_to_leave(recorder, 1); /* the coordinator has not heard of both yet */
+    (void)poll(NULL, 0, 1200);
+    assert_false(es_recorder_has_left(recorder));
+    es_recorder_want_to_leave(recorder, 2);
+    for (int i = 0; i < 4000 && !es_recorder_has_left(recorder); i++)
+        (void)poll(NULL, 0, 5);
+    assert_true(es_recorder_has_left(recorder));
+    assert_true(es_lock_owns(joiner));
+    assert_int_equal(access(path_of(ES_STORE_NAME), F_OK), 0); /* written before */
+    assert_int_equal(unlink(path_of(ES_STORE_NAME)), 0);
+    add(recorder, 3, ES_RESULT_DONE, 1, true, 0.5);
+    assert_int_equal(es_recorder_finish(recorder, NULL), 0);
+    assert_int_equal(access(path_of(ES_STORE_NAME), F_OK), -1); /* and not after */
+    es_fd_close(&leases_fd);
+    end_joined();
 }
 
 static void what_the_scan_found_is_stored_at_once(void **state)
@@ -222,6 +373,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_OF(results_reach_table_csv_and_store),
+        TEST_OF(who_joined_writes_no_files_of_the_run),
+        TEST_OF(who_is_left_catches_up),
+        TEST_OF(an_owner_leaves_when_nothing_else_is_left),
         TEST_OF(what_the_scan_found_is_stored_at_once),
         TEST_OF(a_failure_to_write_is_told_once),
         TEST_OF(what_was_mended_before_the_end_is_no_fault),

@@ -3,7 +3,9 @@
 
 #include "evalsweep/jobfile.h"
 #include "helper/tempdir.h"
+#include "run/folder.h"
 #include "run/layout.h"
+#include "run/lease.h"
 #include "run/marker.h"
 #include "sys/fd.h"
 #include "sys/signal.h"
@@ -31,6 +33,7 @@ struct fixture {
     char run_dir[TEMPDIR_SIZE];
     char job_text[4096];
     const char *driver_id; /* "": without leases */
+    int64_t started_ns;
     struct es_job *job;
     struct es_local_hub *hub;
     struct es_transport *at;
@@ -48,7 +51,7 @@ static int setup(void **state)
     *state = &f;
     f.driver_id = "";
     es_result_init(&f.result);
-    if (tempdir_create(f.run_dir) < 0 || es_local_hub_create(2, &f.hub, NULL) < 0)
+    if (tempdir_create(f.run_dir) < 0 || es_folder_make(f.run_dir, NULL) < 0 || es_local_hub_create(2, &f.hub, NULL) < 0)
         return -1;
     f.at = es_local_hub_endpoint(f.hub, TEST);
     return 0;
@@ -108,6 +111,7 @@ static void start(struct fixture *f, const char *evaluator)
                                .device_visible = "",
                                .n_threads = 1,
                                .driver_id = f->driver_id,
+                               .started_ns = f->started_ns,
                                .not_before_ns = INT64_MIN};
     struct es_buf buf = {0};
     es_config_encode(&config, &buf);
@@ -426,6 +430,85 @@ static void what_a_killed_writer_left_goes(void **state)
     quit(f);
 }
 
+static int open_leases(const struct fixture *f)
+{
+    int run_dir_fd = open(f->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int leases_fd = es_lease_open_folder(run_dir_fd);
+    assert_true(leases_fd >= 0);
+    es_fd_close(&run_dir_fd);
+    return leases_fd;
+}
+
+static void a_bundle_that_another_driver_has_is_left_alone(void **state)
+{
+    struct fixture *f = *state;
+    char names[2][ES_LEASE_NAME_SIZE], holder[ES_HOLDER_ID_SIZE];
+    bool is_ours;
+    int leases_fd = open_leases(f);
+    es_lease_name("a", "S", names[0]);
+    es_lease_name("b", "T", names[1]);
+    assert_int_equal(es_lease_take(leases_fd, names[0], "other", &is_ours), 0);
+    f->driver_id = "this";
+    start(f, fake("", ""));
+    struct es_buf buf = {0};
+    struct es_wire_bundle first = {0, 0, ES_GRID_NONE, 3}, second = {1, 1, ES_GRID_NONE, 2};
+    struct es_wire_layer layers[4] = {{0, 1, 0}, {1, 1, 0}, {2, 1, 0}, {3, 1, 0}};
+    es_assign_begin(&buf);
+    es_assign_add(&buf, &first, layers);
+    es_assign_add(&buf, &second, layers);
+    first.n_layers = 1; /* a second piece of it */
+    es_assign_add(&buf, &first, &layers[3]);
+    send(f, &buf);
+    for (uint32_t l = 0; l < 4; l++)
+        assert_next(f, id_of(f, 0, l, 0), ES_RESULT_ELSEWHERE);
+    assert_false(exists(f, (struct es_unit){0, 0, 0}, "."));
+    for (uint32_t l = 0; l < 2; l++)
+        assert_next(f, id_of(f, 1, l, 1), ES_RESULT_DONE);
+    assert_int_equal(es_lease_read(leases_fd, names[1], holder), 0);
+    assert_string_equal(holder, "this");
+    assert_int_equal(es_lease_drop(leases_fd, names[0], "other"), 0); /* and now it is to be had */
+    assign(f, 0, 0, 1);
+    assert_next(f, id_of(f, 0, 0, 0), ES_RESULT_DONE);
+    quit(f);
+    es_fd_close(&leases_fd);
+}
+
+/* failed.json there: of this run, it is not tried again; of an earlier one, it is, and so is what this
+ * driver tried itself: that did not count. */
+static void what_failed_in_this_run_already_is_not_tried(void **state)
+{
+    static const struct {
+        bool is_of_this_run;
+        uint32_t was_tried;
+        enum es_result_kind kind;
+    } rows[] = {{true, 0, ES_RESULT_FOUND_FAILED},
+                {false, 0, ES_RESULT_DONE},
+                {true, 1, ES_RESULT_DONE}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fixture *f = *state;
+        f->driver_id = "this";
+        f->started_ns = rows[i].is_of_this_run ? 0 : INT64_MAX;
+        start(f, fake("", ""));
+        struct es_unit unit = {0, 0, 0};
+        assert_true(es_mkdir_all_at(AT_FDCWD, unit_path(f, unit, ".")) >= 0);
+        int fd = open(unit_path(f, unit, ES_FAILED_NAME), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        assert_int_equal(es_fd_write_all(fd, "{\"reason\":\"it burns\"}", 21), 0);
+        es_fd_close(&fd);
+        struct es_buf buf = {0};
+        struct es_wire_bundle bundle = {0, 0, ES_GRID_NONE, 1};
+        struct es_wire_layer layer = {0, 1, rows[i].was_tried};
+        es_assign_begin(&buf);
+        es_assign_add(&buf, &bundle, &layer);
+        send(f, &buf);
+        assert_next(f, id_of(f, 0, 0, 0), rows[i].kind);
+        if (rows[i].kind == ES_RESULT_FOUND_FAILED)
+            assert_string_equal(es_result_text(&f->result, f->result.reason), "it burns");
+        quit(f);
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(setup(state), 0);
+    }
+}
+
 static void what_makes_no_sense_ends_the_worker(void **state)
 {
     struct fixture *f = *state;
@@ -456,6 +539,8 @@ int main(void)
         TEST_OF(an_evaluators_own_marker_is_kept),
         TEST_OF(a_marker_outweighs_the_evaluators_end),
         TEST_OF(what_a_killed_writer_left_goes),
+        TEST_OF(a_bundle_that_another_driver_has_is_left_alone),
+        TEST_OF(what_failed_in_this_run_already_is_not_tried),
         TEST_OF(what_makes_no_sense_ends_the_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
