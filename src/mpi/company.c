@@ -24,6 +24,7 @@ struct es_company {
     const struct es_grid *grid;
     struct es_drivers *drivers;
     int run_dir_fd;
+    int leases_fd;      /* to drop our own; those of others are read through one opened anew */
     uint32_t *n_left;   /* [n_bundles] units to run that are neither done nor failed for good */
     uint8_t *is_parked; /* [n_units] */
     struct parked *parked;
@@ -65,11 +66,12 @@ int es_company_create(const struct es_company_config *config, const char *run_di
     company->grid = grid;
     company->owns = es_lock_owns(config->lock);
     es_result_init(&company->result);
-    company->run_dir_fd = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     company->is_parked = es_mem_calloc(es_grid_n_units(grid), 1);
     company->n_left = es_mem_calloc(
         (size_t)es_grid_n_checkpoints(grid) * es_grid_n_tasks(grid), sizeof *company->n_left);
-    int rc = company->run_dir_fd < 0 ? es_err_sys(err, errno, "opening the run folder", run_dir) : 0;
+    company->run_dir_fd = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    company->leases_fd = es_lease_open_folder(company->run_dir_fd);
+    int rc = company->leases_fd < 0 ? es_err_sys(err, errno, "opening the run folder", run_dir) : 0;
     if (rc == 0 && (!company->is_parked || !company->n_left))
         rc = es_err_nomem(err, "sharing the run");
     if (rc == 0)
@@ -89,6 +91,7 @@ void es_company_free(struct es_company *company)
 {
     if (!company)
         return;
+    es_fd_close(&company->leases_fd);
     es_fd_close(&company->run_dir_fd);
     es_drivers_free(company->drivers);
     es_buf_clear(&company->dir);
@@ -126,10 +129,8 @@ void es_company_settle(struct es_company *company, uint32_t unit_id)
     uint32_t bundle = bundle_of(company, unit_id);
     if (company->n_left[bundle] == 0 || --company->n_left[bundle] > 0)
         return;
-    int fd = es_lease_open_folder(company->run_dir_fd);
     lease_name(company, bundle, name);
-    (void)es_lease_drop(fd, name, es_lock_id(company->config.lock));
-    es_fd_close(&fd);
+    (void)es_lease_drop(company->leases_fd, name, es_lock_id(company->config.lock));
 }
 
 /* What became of a unit that nobody has now. */

@@ -54,13 +54,14 @@ static double env_number(const char *name)
 }
 
 /* Host, pid and its start make it readable; boot and a counter make it differ from that of a container
- * with the same host name, and from another one of this process. */
+ * with the same host name, and from another one of this process. Short enough for a link that names
+ * it to lie in its inode (60 bytes on ext4). */
 static void make_id(struct es_holder *me)
 {
     static atomic_uint counter;
     unsigned hash = 2166136261u;
-    char host[64];
-    (void)snprintf(host, sizeof host, "%.63s", me->host);
+    char host[21];
+    (void)snprintf(host, sizeof host, "%.20s", me->host);
     for (char *at = host; *at; at++)
         if (!isalnum((unsigned char)*at) && *at != '-')
             *at = '_';
