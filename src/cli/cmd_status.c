@@ -6,6 +6,8 @@
 #include "cli/target.h"
 #include "cli/ui.h"
 #include "core/mem.h"
+#include "run/drivers.h"
+#include "run/lock.h"
 #include "core/num.h"
 #include "run/status.h"
 #include "sys/clock.h"
@@ -27,7 +29,19 @@ struct view {
     struct es_failures failures;
     bool has_driver; /* a driver has left a status.json */
     struct es_status_seen driver;
+    uint32_t n_drivers; /* at work on the run, as far as one look tells */
 };
+
+/* How many drivers have a file, but for those known to be gone. What cannot be looked at is none. */
+static uint32_t count_drivers(const char *run_dir)
+{
+    struct es_drivers *drivers;
+    if (es_drivers_create(run_dir, "", ES_LOCK_STALE_S, &drivers, NULL) < 0)
+        return 0;
+    uint32_t n = es_drivers_look(drivers, NULL) == 0 ? es_drivers_n_others(drivers) : 0;
+    es_drivers_free(drivers);
+    return n;
+}
 
 static int look(const char *path, const struct es_opt_list *sets, struct view *v,
                 struct es_err *err)
@@ -53,6 +67,7 @@ static int look(const char *path, const struct es_opt_list *sets, struct view *v
         counts->excluded += columns.status[id] == ES_STATUS_EXCLUDED;
     }
     v->has_driver = es_status_read(v->target.run_dir, es_clock_wall_s(), &v->driver, NULL) == 0;
+    v->n_drivers = count_drivers(v->target.run_dir);
     es_text_to_line(v->driver.host);
     return 0;
 }
@@ -81,8 +96,8 @@ static void print_json(const struct view *v)
     es_buf_json_double(&text, is_alive(v) ? v->driver.rate_per_s : (double)NAN);
     es_buf_puts(&text, ",\"eta_s\":");
     es_buf_json_double(&text, is_alive(v) ? v->driver.eta_s : (double)NAN);
-    es_buf_printf(&text, ",\"alive\":%s,\"done_without_score\":%u,\"checkpoints\":[",
-                  is_alive(v) ? "true" : "false", v->counts.done_without_score);
+    es_buf_printf(&text, ",\"alive\":%s,\"drivers\":%u,\"done_without_score\":%u,\"checkpoints\":[",
+                  is_alive(v) ? "true" : "false", v->n_drivers, v->counts.done_without_score);
     for (uint32_t c = 0; c < es_grid_n_checkpoints(grid); c++) {
         const char *name = es_grid_checkpoint(grid, c);
         es_buf_puts(&text, c ? ",{\"checkpoint\":" : "{\"checkpoint\":");
@@ -116,7 +131,10 @@ static void print_driver(const struct view *v)
     printf("driver  alive on %s: %u running", v->driver.host, v->driver.n_running);
     if (isfinite(v->driver.rate_per_s))
         printf(", %.2f units/s", v->driver.rate_per_s);
-    printf(", ETA %s\n", eta);
+    printf(", ETA %s", eta);
+    if (v->n_drivers > 1)
+        printf(" (%u jobs share the run)", v->n_drivers);
+    printf("\n");
 }
 
 static void print_checkpoints(const struct view *v)

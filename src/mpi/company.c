@@ -55,6 +55,17 @@ static void lease_name(const struct es_company *company, uint32_t bundle,
                   es_grid_task(company->grid, bundle % n_tasks), ret_name);
 }
 
+static int open_folders(struct es_company *company, const char *run_dir, struct es_err *err)
+{
+    company->run_dir_fd = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (company->run_dir_fd < 0)
+        return es_err_sys(err, errno, "opening the run folder", run_dir);
+    company->leases_fd = es_lease_open_folder(company->run_dir_fd);
+    return company->leases_fd < 0
+               ? es_err_sys(err, errno, "opening the folder of leases in", run_dir)
+               : 0;
+}
+
 int es_company_create(const struct es_company_config *config, const char *run_dir,
                       const struct es_grid *grid, struct es_company **ret_company,
                       struct es_err *err)
@@ -69,9 +80,8 @@ int es_company_create(const struct es_company_config *config, const char *run_di
     company->is_parked = es_mem_calloc(es_grid_n_units(grid), 1);
     company->n_left = es_mem_calloc(
         (size_t)es_grid_n_checkpoints(grid) * es_grid_n_tasks(grid), sizeof *company->n_left);
-    company->run_dir_fd = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    company->leases_fd = es_lease_open_folder(company->run_dir_fd);
-    int rc = company->leases_fd < 0 ? es_err_sys(err, errno, "opening the run folder", run_dir) : 0;
+    company->run_dir_fd = company->leases_fd = -1;
+    int rc = open_folders(company, run_dir, err);
     if (rc == 0 && (!company->is_parked || !company->n_left))
         rc = es_err_nomem(err, "sharing the run");
     if (rc == 0)

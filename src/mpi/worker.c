@@ -170,7 +170,7 @@ static int configure(struct worker *w, struct es_message *message, struct es_err
     if (w->config.driver_id[0]) {
         w->leases_fd = es_lease_open_folder(w->run_dir_fd);
         if (w->leases_fd < 0)
-            return es_err_sys(err, errno, "opening the folder of leases", w->config.run_dir);
+            return es_err_sys(err, errno, "opening the folder of leases in", w->config.run_dir);
     }
     (void)snprintf(w->device, sizeof w->device, "%s",
                    w->config.device_variable[0] ? w->config.device_visible : "cpu");

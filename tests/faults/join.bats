@@ -50,11 +50,18 @@ did_units() {
 }
 
 @test "two drivers share a run: every unit once, and both end well" {
-    write_job --sleep-ms 60
+    write_job --sleep-ms 100
     drive a 2 &
     a=$!
     wait_for 3
-    drive b 2 --join
+    drive b 2 --join &
+    b=$!
+    for _ in $(seq 500); do
+        grep -qs 'joining run demo' b.out && break
+        sleep 0.02
+    done
+    [ "$("$evalsweep" status --json runs/demo | json drivers)" -eq 2 ]
+    wait "$b"
     wait "$a"
     cat a.out b.out
     grep -q 'joining run demo' b.out
