@@ -57,12 +57,14 @@ if ! command -v "$1" >/dev/null; then # with recovery mpirun would hang
     echo "mpirun.sh: $1: no such command" >&2
     exit 127
 fi
+# Started in the background of another script, it would not get SIGINT, which mpirun does.
+if [[ "$(trap -p INT)" == *"''"* ]] && env --default-signal=INT true 2>/dev/null; then
+    exec env --default-signal=INT "$0" "$n_ranks" "$@"
+fi
 export OMPI_MCA_pml=${OMPI_MCA_pml:-ob1} OMPI_MCA_btl=${OMPI_MCA_btl:-tcp,self}
 if [ -n "${EVALSWEEP_NET:-}" ]; then
     export OMPI_MCA_btl_tcp_if_include=${OMPI_MCA_btl_tcp_if_include:-$EVALSWEEP_NET}
 fi
-# Seconds from SIGTERM to SIGKILL. mpirun 4.1 waits for twice as long, even when all ranks have ended.
-export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-4}
 
 EVALSWEEP_EXIT_FILE=$(mktemp "${TMPDIR:-/tmp}/evalsweep-exit-XXXXXX")
 export EVALSWEEP_EXIT_FILE

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BYTE_ORDER_MARK 0x65733032u /* "es02": protocol version, and byte order */
+#define BYTE_ORDER_MARK 0x65733031u /* "es01": protocol version, and byte order */
 
 void es_message_clear(struct es_message *message)
 {

@@ -1,5 +1,5 @@
 # Ranks that are killed, stopped or never come: the others go on, every unit is done and counted once,
-# nothing is left running.
+# nothing is left running. EVALSWEEP_FULL=1: also at many moments.
 
 load ../helper/common
 
@@ -20,6 +20,8 @@ until_true() {
 
 has_markers() { [ "$(n_markers 2>/dev/null)" -ge "$1" ]; }
 says() { grep -q "$1" output; }
+# A driver is about to take the lock, or waits for it.
+has_lock_temp() { [ "$(find runs/demo/.evalsweep -name '.es-*' | wc -l)" -gt 0 ]; }
 has_ended() { refute kill -0 "$1" 2>/dev/null; }
 
 # rank_pid RANK: its process (not its guard, which has the same command line).
@@ -120,23 +122,60 @@ END_OF_SCRIPT
     [ "$(n_markers 2>/dev/null || true)" -eq 0 ]
 }
 
-@test "a signal during the wait for another driver's lock: exit code 75 at once" {
-    write_job --sleep-ms 100
-    "$evalsweep" run "$work/job.json" 2>/dev/null 3>&- &
+@test "a signal during the wait for another host's lock: exit code 75 at once, and nothing is lost" {
+    write_job
+    "$evalsweep" run "$work/job.json" --quiet --only checkpoint=step0 2>/dev/null
+    "$evalsweep" run "$work/job.json" --quiet --set 'evaluator.command=["sleep", "1000"]' \
+        --accept-change 2>/dev/null 3>&- &
     holder=$!
-    until_true 20 has_markers 2
-    kill -STOP "$holder" # its lock does not move any more, and is not stale yet
-    "$evalsweep" run "$work/job.json" --quiet 2>output 3>&- &
+    until_true 20 test -s runs/demo/.evalsweep/lock
+    sed 's/"boot": *"[^"]*"/"boot":"another"/' runs/demo/.evalsweep/lock >lock
+    kill -TERM "$holder"
+    wait "$holder" || [ $? -eq 75 ]
+    refute cmp -s lock runs/demo/.evalsweep/lock
+    cp lock runs/demo/.evalsweep/lock # does not move, and is not stale yet
+    "$evalsweep" run "$work/job.json" --quiet --accept-change 2>output 3>&- &
     launcher=$!
-    sleep 0.5
+    until_true 20 has_lock_temp
     kill -TERM "$launcher"
     until_true 20 has_ended "$launcher"
     code=0
     wait "$launcher" || code=$?
-    kill -CONT "$holder"
-    wait "$holder"
     [ "$code" -eq 75 ]
     says 'Terminated before the first unit'
+    [ "$(n_markers)" -eq 12 ]
+    cmp lock runs/demo/.evalsweep/lock # it was not taken
+}
+
+@test "a rank that stays stopped: what is left of it is ended, exit code 0" {
+    [ -n "${EVALSWEEP_FULL-}" ] || skip "takes half a minute: with EVALSWEEP_FULL=1"
+    write_job --sleep-ms 150
+    start_ranks 3 --set limits.heartbeat_s=5
+    until_true 20 has_markers 10
+    kill -STOP "$(rank_pid 2)"
+    ends_with 0
     all_is_done_once
-    [ "$(n_evaluated)" -eq 60 ]
+}
+
+@test "worker ranks are killed at random moments, at the start too" {
+    [ -n "${EVALSWEEP_FULL-}" ] || skip "takes minutes: with EVALSWEEP_FULL=1"
+    export EVALSWEEP_START_LIMIT_S=10
+    for round in $(seq 20); do
+        rm -rf runs count output
+        write_job --sleep-ms 100
+        start_ranks 4 --set limits.heartbeat_s=5
+        until_true 20 rank_pid 3
+        after=$((RANDOM % 3000))
+        echo "round $round: rank 3 is killed after $after ms"
+        sleep "$(printf '%d.%03d' $((after / 1000)) $((after % 1000)))"
+        pid=$(rank_pid 3) || continue # it had ended
+        kill -9 "$pid"
+        code=0
+        until_true 60 has_ended "$launcher"
+        wait "$launcher" || code=$?
+        cat output
+        until_true 10 nothing_runs
+        [ "$code" -eq 0 ] || { [ "$code" -eq 70 ] && says 'starting MPI'; }
+        [ "$code" -ne 0 ] || all_is_done_once
+    done
 }

@@ -117,10 +117,10 @@ static void read_results(const struct es_message *message)
 static void read_small(const struct es_message *message)
 {
     double grace_s = 1;
-    uint8_t exit_code = 0;
+    struct es_exit exit;
     if (es_drain_decode(message, &grace_s) == 0)
         FUZZ_ASSERT(!isnan(grace_s));
-    (void)es_exit_decode(message, &exit_code);
+    (void)es_exit_decode(message, &exit);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -130,7 +130,7 @@ static void *rank_main(void *arg)
     struct es_bridge *bridge = NULL;
     struct es_exit exit;
     if (es_bridge_create(args->transport, &bridge, NULL) == 0)
-        (void)es_bridge_run(bridge, -1, &limits, &exit, NULL);
+        (void)es_bridge_run(bridge, -1, true, &limits, &exit, NULL);
     es_bridge_free(bridge);
     return NULL;
 }

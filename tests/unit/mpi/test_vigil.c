@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/signalfd.h>
@@ -21,13 +22,14 @@ struct fixture {
     int signal_pipe[2];
     int go_pipe[2]; /* the work waits until something is written into it */
     int n_beats;    /* that the work waits for */
-    bool has_worked;
+    atomic_bool has_worked;
 };
 
 static int setup(void **state)
 {
     static struct fixture f;
-    f = (struct fixture){.vigil = {.beat_s = 0.01, .patience_s = 1000}};
+    f.vigil = (struct es_vigil){.beat_s = 0.01, .patience_s = 1000};
+    f.has_worked = false;
     *state = &f;
     if (es_local_hub_create(3, &f.hub, NULL) < 0 ||
         es_fd_pipe(&f.signal_pipe[0], &f.signal_pipe[1]) < 0 ||
@@ -111,7 +113,7 @@ static void a_signal_does_not_wait_for_work_that_hangs(void **state)
     assert_int_equal(number, SIGTERM);
     assert_false(f->has_worked);
     assert_int_equal(write(f->go_pipe[1], "!", 1), 1);
-    while (!*(volatile bool *)&f->has_worked) /* before the fixture goes */
+    while (!f->has_worked) /* before the fixture goes */
         (void)usleep(1000);
 }
 
