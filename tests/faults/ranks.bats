@@ -20,8 +20,8 @@ until_true() {
 
 has_markers() { [ "$(n_markers 2>/dev/null)" -ge "$1" ]; }
 says() { grep -q "$1" output; }
-# A driver is about to take the lock, or waits for it.
-has_lock_temp() { [ "$(find runs/demo/.evalsweep -name '.es-*' | wc -l)" -gt 0 ]; }
+# A driver is about to take the lock, or waits for it: every driver has a file of its own.
+has_driver() { [ "$(find runs/demo/.evalsweep/drivers -type f | wc -l)" -gt 0 ]; }
 has_ended() { refute kill -0 "$1" 2>/dev/null; }
 
 # rank_pid RANK: its process (not its guard, which has the same command line).
@@ -136,7 +136,7 @@ END_OF_SCRIPT
     cp lock runs/demo/.evalsweep/lock # does not move, and is not stale yet
     "$evalsweep" run "$work/job.json" --quiet --accept-change 2>output 3>&- &
     launcher=$!
-    until_true 20 has_lock_temp
+    until_true 20 has_driver
     kill -TERM "$launcher"
     until_true 20 has_ended "$launcher"
     code=0
