@@ -305,11 +305,11 @@ static void an_owner_that_is_not_ready_is_not_joined(void **state)
         _exit(0);
     }
     assert_int_equal(es_lock_join(run_dir, STALE_S, &joiner, &err), 0);
-    assert_int_equal(waitpid(child, NULL, 0), child);
     struct es_buf text = {0};
     int fd = open(lock_path, O_RDONLY | O_CLOEXEC);
     assert_int_equal(es_fd_read_all(fd, 4096, &text), 0);
     assert_non_null(strstr(text.data, "\"ready\":1"));
+    assert_int_equal(waitpid(child, NULL, 0), child);
     es_buf_clear(&text);
     es_fd_close(&fd);
     es_lock_release(joiner);
