@@ -9,7 +9,8 @@
 # `evalsweep run` also survives the death of ranks: --enable-recovery keeps the others alive, and the
 # transport is TCP, since over shared memory a rank that dies can take its neighbours along. With
 # recovery mpirun itself returns 0 whatever the ranks do, so rank 0 leaves its exit code in a file
-# ($TMPDIR must be the same folder where rank 0 runs), and that is what this script returns.
+# ($TMPDIR must be the same folder where rank 0 runs), and that is what this script returns. When rank 0
+# dies, which is to run on this host, it ends the others, and returns 137.
 #
 #     EVALSWEEP_RECOVERY=0   plain mpirun, with its own choice of transport: what is measured then is the
 #                            site's MPI, and one dead rank ends the job
@@ -80,11 +81,22 @@ for signal in INT TERM HUP USR1 USR2; do
 done
 
 # Once rank 0 has spoken, the others end soon. One that was stopped never does: mpirun would wait for it.
+# When rank 0 is gone without a word, the others wait for it in vain.
 end_what_is_left() {
-    local limit_s
-    until [ -s "$EVALSWEEP_EXIT_FILE" ]; do sleep 1; done
-    read -r _ limit_s <"$EVALSWEEP_EXIT_FILE"
-    sleep "$limit_s"
+    local word pid_or_limit_s host
+    while :; do
+        sleep 1
+        kill -0 $$ || return 0 # the script was killed
+        read -r word pid_or_limit_s host <"$EVALSWEEP_EXIT_FILE" || continue
+        if [ "$word" != pid ]; then break; fi
+        if [ "$host" = "$HOSTNAME" ] && ! kill -0 "$pid_or_limit_s"; then
+            sleep 1 # its word may have come in between
+            read -r word pid_or_limit_s host <"$EVALSWEEP_EXIT_FILE" || continue
+            if [ "$word" = pid ]; then pid_or_limit_s=0; fi
+            break
+        fi
+    done
+    sleep "$pid_or_limit_s"
     kill -TERM "$mpirun"
 }
 set -m
@@ -99,9 +111,17 @@ while :; do # a signal ends the wait, not mpirun
     kill -0 "$mpirun" 2>/dev/null || break
 done
 
-if read -r word _ <"$EVALSWEEP_EXIT_FILE"; then
-    exit "$word"
-fi
-echo "mpirun.sh: rank 0 ended without a word" >&2
-[ "$code" -ne 0 ] || code=70
-exit "$code"
+word=
+read -r word _ <"$EVALSWEEP_EXIT_FILE" || true
+case $word in
+pid) # the code of a process that was killed
+    echo "mpirun.sh: rank 0 ended without a word: killed, perhaps" >&2
+    exit 137
+    ;;
+'')
+    echo "mpirun.sh: rank 0 did not start" >&2
+    [ "$code" -ne 0 ] || code=70
+    exit "$code"
+    ;;
+*) exit "$word" ;;
+esac

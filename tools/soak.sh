@@ -180,8 +180,8 @@ attempt() {
     wait "$job" || code=$?
     n_starts=$((n_starts + 1))
     case $code in
-    0 | 1 | 75 | 134 | 137 | 138 | 143) ;; # mpirun's own for a job that was killed, too
-    3) sleep 1 ;;                          # what is left of the job before has not ended yet
+    0 | 1 | 75 | 137) ;;
+    3) sleep 1 ;; # what is left of the job before has not ended yet
     *) fail "a start ended with $code" ;;
     esac
 }

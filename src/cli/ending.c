@@ -23,6 +23,23 @@ static char *word_path; /* NULL: nobody asked for it */
 static bool has_word;
 static double start_limit_s = START_LIMIT_S;
 
+static void leave(const char *text)
+{
+    int fd = word_path ? open(word_path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW) : -1;
+    if (fd >= 0)
+        (void)es_fd_write_all(fd, text, strlen(text));
+    es_fd_close(&fd);
+}
+
+/* Where rank 0 is to be found, as long as there is no word of it. */
+static void leave_pid(void)
+{
+    char host[256] = "", text[300];
+    (void)gethostname(host, sizeof host - 1);
+    (void)snprintf(text, sizeof text, "pid %ld %s\n", (long)getpid(), host);
+    leave(text);
+}
+
 void es_ending_init(void)
 {
     const char *path = getenv("EVALSWEEP_EXIT_FILE"), *limit = getenv("EVALSWEEP_START_LIMIT_S");
@@ -30,6 +47,7 @@ void es_ending_init(void)
     has_word = path != NULL;
     if (path && es_is_first_rank())
         word_path = strdup(path);
+    leave_pid();
     if (limit && es_parse_double(limit, &value_s) && value_s > 0)
         start_limit_s = value_s;
     (void)unsetenv("EVALSWEEP_EXIT_FILE");
@@ -44,12 +62,9 @@ static double finish_limit_s(bool is_whole)
 void es_ending_leave_word(int exit_code, bool is_whole)
 {
     char text[64];
-    int n = snprintf(text, sizeof text, "%d %.0f\n", exit_code,
-                     finish_limit_s(is_whole) + LEFT_BEHIND_S);
-    int fd = word_path ? open(word_path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW) : -1;
-    if (fd >= 0)
-        (void)es_fd_write_all(fd, text, (size_t)n);
-    es_fd_close(&fd);
+    (void)snprintf(text, sizeof text, "%d %.0f\n", exit_code,
+                   finish_limit_s(is_whole) + LEFT_BEHIND_S);
+    leave(text);
 }
 
 void es_ending_now(int exit_code)

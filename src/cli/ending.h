@@ -1,9 +1,11 @@
 /* How the process of a rank ends, whatever MPI makes of it.
  *
- * The last word: mpirun --enable-recovery returns 0 whatever its ranks return. tools/mpirun.sh names a
- * file in EVALSWEEP_EXIT_FILE, into which rank 0 writes its exit code and how many seconds the ranks may
- * take to end; it returns the one and kills what is left, a stopped rank say, after the other. The ranks
- * themselves return 0 then: at any other code mpirun 4.1 reports errors of its own making.
+ * The last word: mpirun --enable-recovery returns 0 whatever its ranks return, and lets the others go on
+ * when rank 0 dies. tools/mpirun.sh names a file in EVALSWEEP_EXIT_FILE, into which rank 0 writes "pid",
+ * its process id and host, so that its death is seen, and at the end its exit code and how many seconds
+ * the ranks may take to end; the script returns the one and kills what is left, a stopped rank say,
+ * after the other. The ranks themselves return 0 then: at any other code mpirun 4.1 reports errors of
+ * its own making.
  *
  * Limits: MPI_Init hangs when a rank dies in it, and MPI_Finalize may hang with a dead one.
  */

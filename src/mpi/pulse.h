@@ -26,8 +26,9 @@
 #define ES_BEAT_INTERVAL_S 1.0
 /* A rank that is silent for so long gets nothing new. */
 #define ES_SUSPECT_S 10.0
-/* Without the coordinator for so long, a rank ends. */
-#define ES_COORDINATOR_SILENT_S 15.0
+/* Without the coordinator for so long, a rank ends. Its death is mostly told sooner, by Slurm, mpirun
+ * or tools/mpirun.sh; a network that stops for less should cost nothing. */
+#define ES_COORDINATOR_SILENT_S 30.0
 
 struct es_pulse_limits {
     double beat_s;    /* between two messages to a peer */

@@ -78,8 +78,8 @@ teardown() {
     until_true 20 has_markers 6
     kill -9 "$(rank_pid 0)"
     until_true 30 has_ended "$launcher"
-    ends_with 70
-    says 'rank 1: waiting for rank 0: nothing was heard of it for 15 s'
+    ends_with 137
+    says 'mpirun.sh: rank 0 ended without a word'
     kept=$(n_markers)
     [ "$kept" -lt 60 ]
     : >count
@@ -178,4 +178,16 @@ END_OF_SCRIPT
         [ "$code" -eq 0 ] || { [ "$code" -eq 70 ] && says 'starting MPI'; }
         [ "$code" -ne 0 ] || all_is_done_once
     done
+}
+
+@test "the launcher's script and all ranks are killed: nothing of it stays" {
+    write_job --sleep-ms 300
+    export LAUNCH_OF=$work # to find by what it started
+    start_ranks 2
+    until_true 20 has_markers 2
+    kill -9 "$launcher" "$(rank_pid 1)" "$(rank_pid 0)"
+    nothing_stays() { ! grep -lzxF "LAUNCH_OF=$work" /proc/[0-9]*/environ 2>/dev/null | grep -qv "/\($$\|$BASHPID\|self\)/"; }
+    unset LAUNCH_OF
+    until_true 20 nothing_runs
+    until_true 20 nothing_stays
 }
