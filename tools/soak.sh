@@ -156,8 +156,9 @@ sample() {
 }
 
 start() {
-    setsid tools/mpirun.sh "$n_ranks" "$evalsweep" run --quiet "$work/job.json" >>"$work/log" 2>&1 &
+    setsid tools/mpirun.sh "$n_ranks" "$evalsweep" run --quiet "${joining[@]}" "$work/job.json" >>"$work/log" 2>&1 &
     job=$!
+    joining=()
 }
 
 is_running() {
@@ -181,7 +182,7 @@ attempt() {
     n_starts=$((n_starts + 1))
     case $code in
     0 | 1 | 75 | 137) ;;
-    3) sleep 1 ;; # what is left of the job before has not ended yet
+    3) joining=(--join) ;; # to whoever has it: one that joined before, or what is left of a job
     *) fail "a start ended with $code" ;;
     esac
 }
@@ -242,7 +243,7 @@ check_growth() {
 }
 
 say "seed $seed, $minutes minutes, $n_ranks ranks, in $work"
-failed=false n_starts=0 job=0
+failed=false n_starts=0 job=0 joining=()
 trap 'ours | send KILL' EXIT
 end=$((SECONDS + minutes * 60))
 while [ $SECONDS -lt $end ]; do
