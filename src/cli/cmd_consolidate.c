@@ -66,7 +66,7 @@ int es_cmd_consolidate(int argc, char **argv)
     struct es_opt_list sets = {0};
     const struct es_opt table[] = {
         {"set", "A.B=JSON", "override a value of the job file", NULL, NULL, &sets},
-        {"output", "FILE", "write there instead of the run's results.h5", NULL, &output, NULL},
+        {"o,output", "FILE", "write there instead of the run's results.h5", NULL, &output, NULL},
     };
     const struct es_opt_spec spec = {
         .synopsis = "evalsweep consolidate [OPTION]... RUN_DIR|JOB",

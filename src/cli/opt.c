@@ -7,24 +7,43 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool has_letter(const struct es_opt *opt)
+{
+    return opt->name[0] && opt->name[1] == ',';
+}
+
+static const char *long_name(const struct es_opt *opt)
+{
+    return has_letter(opt) ? opt->name + 2 : opt->name;
+}
+
 static void print_help(const struct es_opt_spec *spec)
 {
     printf("usage: %s\n\n%s\n\nOptions:\n", spec->synopsis, spec->summary);
     for (size_t i = 0; i < spec->n_options; i++) {
         const struct es_opt *opt = &spec->options[i];
-        char left[64];
-        (void)snprintf(left, sizeof left, "--%s%s%s", opt->name, opt->value_name ? "=" : "",
-                       opt->value_name ? opt->value_name : "");
+        char left[64], letter[8] = "";
+        if (has_letter(opt))
+            (void)snprintf(letter, sizeof letter, "-%c, ", opt->name[0]);
+        (void)snprintf(left, sizeof left, "%s--%s%s%s", letter, long_name(opt),
+                       opt->value_name ? "=" : "", opt->value_name ? opt->value_name : "");
         printf("  %-26s  %s\n", left, opt->help);
     }
     printf("  %-26s  %s\n", "--help", "print this and exit");
 }
 
-static const struct es_opt *find(const struct es_opt_spec *spec, const char *name, size_t len)
+/* The option that an argument is: -o, --output or --output=FILE. */
+static const struct es_opt *find(const struct es_opt_spec *spec, const char *arg)
 {
-    for (size_t i = 0; i < spec->n_options; i++)
-        if (strlen(spec->options[i].name) == len && memcmp(spec->options[i].name, name, len) == 0)
-            return &spec->options[i];
+    size_t len = strcspn(arg, "=");
+    for (size_t i = 0; i < spec->n_options; i++) {
+        const struct es_opt *opt = &spec->options[i];
+        const char *name = long_name(opt);
+        if (has_letter(opt) && arg[1] == opt->name[0] && !arg[2])
+            return opt;
+        if (arg[1] == '-' && strlen(name) + 2 == len && memcmp(name, arg + 2, len - 2) == 0)
+            return opt;
+    }
     return NULL;
 }
 
@@ -47,21 +66,20 @@ static bool store(const struct es_opt *opt, const char *value)
 /* Takes the option at argv[*at], with its value; false: said what is wrong. */
 static bool take_option(const struct es_opt_spec *spec, int argc, char **argv, int *at)
 {
-    const char *name = argv[*at] + 2;
-    size_t len = strcspn(name, "=");
-    const struct es_opt *opt = strncmp(argv[*at], "--", 2) == 0 ? find(spec, name, len) : NULL;
+    const struct es_opt *opt = find(spec, argv[*at]);
     if (!opt) {
         es_say("reading the command line: %s: no such option (see --help)", argv[*at]);
         return false;
     }
-    const char *value = name[len] ? name + len + 1 : NULL;
+    const char *equals = strchr(argv[*at], '=');
+    const char *value = equals ? equals + 1 : NULL;
     if (!opt->value_name && value) {
-        es_say("reading the command line: --%s: takes no value", opt->name);
+        es_say("reading the command line: --%s: takes no value", long_name(opt));
         return false;
     }
     if (opt->value_name && !value) {
         if (*at + 1 >= argc) {
-            es_say("reading the command line: --%s: expected %s", opt->name, opt->value_name);
+            es_say("reading the command line: --%s: expected %s", long_name(opt), opt->value_name);
             return false;
         }
         value = argv[++*at];

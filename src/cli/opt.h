@@ -20,7 +20,7 @@ struct es_opt_list {
 
 /* One option: exactly one of the three targets is set. */
 struct es_opt {
-    const char *name;       /* without the dashes */
+    const char *name;       /* without the dashes; "o,output" has a short form, too */
     const char *value_name; /* NULL: a flag */
     const char *help;
     bool *flag;

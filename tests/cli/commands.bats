@@ -341,3 +341,18 @@ END
         [ ! -e runs ]
     done
 }
+
+@test "an option's short form and its long one are the same" {
+    write_job
+    "$evalsweep" run --quiet job.json
+    "$evalsweep" consolidate -o short.h5 runs/demo
+    "$evalsweep" consolidate --output=long.h5 runs/demo
+    h5diff short.h5 long.h5 /main_score
+    run "$evalsweep" consolidate -o
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"--output: expected FILE"* ]]
+    run "$evalsweep" consolidate --outputs=x runs/demo
+    [ "$status" -eq 2 ]
+    run "$evalsweep" consolidate --help
+    [[ "$output" == *"  -o, --output=FILE "* ]]
+}
