@@ -98,6 +98,13 @@ static int use_our_header(struct es_progress *progress)
     return rc;
 }
 
+/* Whether that is how a file with this header begins, and not yet all of it: fresh, or its writer was
+ * killed. */
+static bool is_begun_header(const struct es_progress *progress, const char *front, size_t n)
+{
+    return n < progress->header.len && memcmp(front, progress->header.data, n) == 0;
+}
+
 /* The front of the file that is there, if it is. */
 static int load_header(struct es_progress *progress, struct es_err *err)
 {
@@ -117,7 +124,12 @@ static int load_header(struct es_progress *progress, struct es_err *err)
     es_fd_close(&fd);
     if (n < 0)
         return es_err_sys(err, sys_errno, "reading", progress->path);
-    int rc = n ? read_header(progress, front, (size_t)n) : use_our_header(progress);
+    int rc = use_our_header(progress);
+    if (rc == 0 && !is_begun_header(progress, front, (size_t)n)) {
+        progress->n_columns = 0;
+        es_buf_reset(&progress->header);
+        rc = read_header(progress, front, (size_t)n);
+    }
     return rc < 0 ? es_err_nomem(err, "reading progress.csv") : 0;
 }
 
@@ -284,11 +296,17 @@ static int add_front(const struct es_progress *progress, int fd, struct es_buf *
         return -1;
     }
     *ret_end = st.st_size;
-    if (st.st_size == 0) {
-        es_buf_append(text, progress->header.data, progress->header.len);
-        return 0;
+    ssize_t n = 0;
+    if (st.st_size < (off_t)progress->header.len) {
+        char front[HEADER_LIMIT_BYTES];
+        n = pread(fd, front, sizeof front, 0);
+        if (n == st.st_size && is_begun_header(progress, front, (size_t)n)) {
+            es_buf_append(text, progress->header.data + n, progress->header.len - (size_t)n);
+            return 0;
+        }
     }
-    ssize_t n = pread(fd, &last, 1, st.st_size - 1);
+    if (n >= 0)
+        n = pread(fd, &last, 1, st.st_size - 1);
     if (n == 1 && last != '\n')
         es_buf_puts(text, progress->newline);
     return n < 0 ? -1 : 0;

@@ -108,6 +108,8 @@ static void test_there(void **state)
         const char *after; /* of two lines added */
     } cases[] = {
         {"", HEADER LINE_0 LINE_1},
+        {"f", HEADER LINE_0 LINE_1}, /* our own header, torn */
+        {"finished,checkpoint,lay", HEADER LINE_0 LINE_1},
         {HEADER "torn,li", HEADER "torn,li\n" LINE_0 LINE_1},
         {"task,main_score\nx,1\n", "task,main_score\nx,1\n\"STS \"\"12\"\", a\",0.61\nplain,\n"},
         {"when,layer,who,attempt\r\n", "when,layer,who,attempt\r\n,3,,2\r\n,3,,\r\n"},
