@@ -63,6 +63,9 @@ if [[ "$(trap -p INT)" == *"''"* ]] && env --default-signal=INT true 2>/dev/null
     exec env --default-signal=INT "$0" "$n_ranks" "$@"
 fi
 export OMPI_MCA_pml=${OMPI_MCA_pml:-ob1} OMPI_MCA_btl=${OMPI_MCA_btl:-tcp,self}
+# Open MPI 5 asks the kernel for routes by default, which lead ranks of one node over the loopback that it
+# leaves out: they could not reach each other.
+export OMPI_MCA_reachable=${OMPI_MCA_reachable:-weighted}
 if [ -n "${EVALSWEEP_NET:-}" ]; then
     export OMPI_MCA_btl_tcp_if_include=${OMPI_MCA_btl_tcp_if_include:-$EVALSWEEP_NET}
 fi
