@@ -6,7 +6,7 @@
 # Hides what Open MPI 4.1 and 5 want to be told: that root may run it, that there may be more ranks
 # than cores, and that ranks are not to be bound to one core each (their evaluators would be too).
 #
-# `evalsweep run` also survives the death of ranks: --enable-recovery keeps the others alive, and the
+# `evalsweep run` also survives the death of ranks: mpirun's recovery keeps the others alive, and the
 # transport is TCP, since over shared memory a rank that dies can take its neighbours along. With
 # recovery mpirun itself returns 0 whatever the ranks do, so rank 0 leaves its exit code in a file
 # ($TMPDIR must be the same folder where rank 0 runs), and that is what this script returns. When rank 0
@@ -70,12 +70,18 @@ if [ -n "${EVALSWEEP_NET:-}" ]; then
     export OMPI_MCA_btl_tcp_if_include=${OMPI_MCA_btl_tcp_if_include:-$EVALSWEEP_NET}
 fi
 
+# Open MPI 5 wants its fault tolerance turned on: without it the library itself ends all other ranks.
+case $("$launcher" --version) in
+*') 4.'*) recovery=(--enable-recovery) ;;
+*) recovery=(--with-ft ulfm) ;;
+esac
+
 EVALSWEEP_EXIT_FILE=$(mktemp "${TMPDIR:-/tmp}/evalsweep-exit-XXXXXX")
 export EVALSWEEP_EXIT_FILE
 
 # Signals are passed on. In a group of its own (set -m), mpirun does not get Ctrl-C a second time.
 set -m
-"${launch[@]}" --enable-recovery -x EVALSWEEP_EXIT_FILE "$@" <&0 &
+"${launch[@]}" "${recovery[@]}" -x EVALSWEEP_EXIT_FILE "$@" <&0 &
 set +m
 mpirun=$!
 for signal in INT TERM HUP USR1 USR2; do

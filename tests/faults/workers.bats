@@ -65,9 +65,9 @@ run_on_two() { # [OPTION...]
 
 @test "a command that is missing on one node takes that worker out, no more" {
     write_job --sleep-ms 20
-    mkdir empty
-    run mpi 1 "$evalsweep" run job.json --set "evaluator.command=[\"fake_evaluator\", \"--persistent\", \"--count-file\", \"$work/count\"]" : \
-        -n 1 -x "PATH=$(dirname "$fake"):$PATH" "$evalsweep" run job.json
+    on_rank 1 export PATH="$(dirname "$fake"):$PATH"
+    run mpi 2 ./on_rank "$evalsweep" run job.json \
+        --set "evaluator.command=[\"fake_evaluator\", \"--persistent\", \"--count-file\", \"$work/count\"]"
     [ "$status" -eq 0 ]
     [[ "$output" == *"worker 0 on $(hostname) is out: "*"fake_evaluator: No such file"* ]]
     [ "$(n_markers)" -eq 60 ]

@@ -58,3 +58,12 @@ scores() {
 json() {
     /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"
 }
+
+# on_rank N COMMAND...: writes ./on_rank, which runs a command, on rank N after the shell's COMMAND. (Not as
+# two commands of one mpirun: that crashes Open MPI 5.0.7's launcher.)
+on_rank() {
+    local rank=$1
+    shift
+    printf '#!/bin/sh\nif [ "$OMPI_COMM_WORLD_RANK" = %s ]; then %s; fi\nexec "$@"\n' "$rank" "$*" >on_rank
+    chmod +x on_rank
+}

@@ -156,18 +156,13 @@ for_ranks() { # N
 
 @test "a rank that cannot take part ends the run, whichever it is" {
     write_job
-    cat >broken <<END
-#!/bin/sh
-# The command, on this rank without eventfd.
-if [ "\$OMPI_COMM_WORLD_RANK" = "\$BROKEN" ]; then export LD_PRELOAD=$NO_EVENTFD; fi
-exec "\$@"
-END
-    chmod +x broken
     export ASAN_OPTIONS=verify_asan_link_order=0
-    BROKEN=1 run timeout 60 "$repo/tools/mpirun.sh" 2 ./broken "$evalsweep" run job.json
+    on_rank 1 export LD_PRELOAD="$NO_EVENTFD"
+    run timeout 60 "$repo/tools/mpirun.sh" 2 ./on_rank "$evalsweep" run job.json
     [ "$status" -eq 2 ]
     [[ "$output" == *"worker 1"*"Too many open files"* ]]
-    BROKEN=0 run timeout 60 "$repo/tools/mpirun.sh" 2 ./broken "$evalsweep" run job.json
+    on_rank 0 export LD_PRELOAD="$NO_EVENTFD"
+    run timeout 60 "$repo/tools/mpirun.sh" 2 ./on_rank "$evalsweep" run job.json
     [ "$status" -eq 2 ]
     [[ "$output" == *"Too many open files"* ]]
 }
