@@ -262,6 +262,7 @@ static void reset(struct worker *w)
         es_evaluator_stop(w->evaluator, 0);
 }
 
+/* Nothing of before is left: what was assigned since is this worker's own again. */
 static void end_reset(struct worker *w)
 {
     if (!w->is_resetting || w->attempt.is_running)
@@ -347,6 +348,7 @@ static bool advance(struct worker *w)
             add_result(w, &w->attempt.entry, &w->attempt.result, now_ns);
         moved = true;
     }
+    end_reset(w);
     struct es_unit unit;
     uint32_t attempt;
     const struct es_backlog_bundle *bundle;
@@ -420,7 +422,8 @@ static void end_when_quit(struct worker *w)
 
 void es_worker_run(const struct es_worker_args *args)
 {
-    struct worker w = {.args = args, .run_dir_fd = -1, .leases_fd = -1, .child_fd = es_signal_open_child()};
+    struct worker w = {
+        .args = args, .run_dir_fd = -1, .leases_fd = -1, .child_fd = es_signal_open_child()};
     es_attempt_init(&w.attempt);
     while (!w.has_ended) {
         receive_all(&w);
@@ -432,7 +435,6 @@ void es_worker_run(const struct es_worker_args *args)
         }
         bool has_more = w.attempt.is_running || w.backlog.n_waiting;
         flush_when_due(&w, has_more);
-        end_reset(&w);
         end_when_quit(&w);
         if (!moved && !w.has_ended)
             wait_for_events(&w);

@@ -338,6 +338,29 @@ static void a_reset_forgets_everything_and_begins_anew(void **state)
     }
 }
 
+/* A READY that was on its way for long is taken for the answer: units follow the RESET at once. */
+static void what_is_assigned_right_after_a_reset_is_told(void **state)
+{
+    static const char *const evaluators[] = {NULL, "{\"mode\":\"null\"}"};
+    for (int i = 0; i < 2; i++) {
+        struct fixture *f = *state;
+        struct es_ready ready;
+        start(f, evaluators[i] ? evaluators[i] : fake("", ""));
+        struct es_buf buf = {0};
+        es_plain_encode(ES_MESSAGE_RESET, &buf);
+        send(f, &buf);
+        assign(f, 1, 1, 2);
+        struct es_message message = receive(f);
+        assert_int_equal(es_ready_decode(&message, &ready), 0);
+        es_message_clear(&message);
+        assert_next(f, id_of(f, 1, 0, 1), ES_RESULT_DONE);
+        assert_next(f, id_of(f, 1, 1, 1), ES_RESULT_DONE);
+        quit(f);
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(setup(state), 0);
+    }
+}
+
 static void failures_tell_why(void **state)
 {
     static const struct {
@@ -534,6 +557,7 @@ int main(void)
         TEST_OF(a_drain_before_the_configuration_holds),
         TEST_OF(a_unit_that_ends_within_the_grace_is_done),
         TEST_OF(a_reset_forgets_everything_and_begins_anew),
+        TEST_OF(what_is_assigned_right_after_a_reset_is_told),
         TEST_OF(failures_tell_why),
         TEST_OF(a_score_of_nan_is_done),
         TEST_OF(an_evaluators_own_marker_is_kept),
