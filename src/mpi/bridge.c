@@ -70,12 +70,20 @@ static int64_t joined_interval_ns(const struct es_transport *transport)
     return bridge->mpi && bridge->mpi->size > 1 ? es_transport_interval_ns(bridge->mpi) : INT64_MAX;
 }
 
+static void joined_abandon(struct es_transport *transport, uint32_t dest)
+{
+    struct es_bridge *bridge = (struct es_bridge *)transport;
+    if (dest != transport->rank)
+        es_transport_abandon(bridge->mpi, dest);
+}
+
 static const struct es_transport_ops joined_ops = {
     .send = joined_send,
     .receive = joined_receive,
     .flushed = joined_flushed,
     .fd = joined_fd,
     .interval_ns = joined_interval_ns,
+    .abandon = joined_abandon,
 };
 
 int es_bridge_create(struct es_transport *mpi, struct es_bridge **ret_bridge, struct es_err *err)

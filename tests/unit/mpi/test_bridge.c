@@ -163,6 +163,28 @@ static void one_that_refuses_beats_too(void **state)
     assert_int_equal(f->exit.code, 75);
 }
 
+/* What stands for MPI beside rank 0's worker: it only tells whom it was to abandon. */
+static uint32_t abandoned;
+
+static void note_abandon(struct es_transport *transport, uint32_t dest)
+{
+    (void)transport;
+    abandoned = dest;
+}
+
+static void a_rank_that_rank_0_gives_up_is_abandoned(void **state)
+{
+    struct fixture *f = *state;
+    static const struct es_transport_ops ops = {.abandon = note_abandon};
+    struct es_transport mpi = {.ops = &ops, .rank = 0, .size = 3};
+    abandoned = UINT32_MAX;
+    assert_int_equal(es_bridge_create(&mpi, &f->bridge, NULL), 0);
+    es_transport_abandon(es_bridge_transport(f->bridge), 0); /* its own worker is no rank of MPI's */
+    assert_int_equal(abandoned, UINT32_MAX);
+    es_transport_abandon(es_bridge_transport(f->bridge), 2);
+    assert_int_equal(abandoned, 2);
+}
+
 int main(void)
 {
     es_signal_block();
@@ -173,6 +195,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_rank_0_it_ends_by_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(beats_are_enough_to_wait_on, setup, teardown),
         cmocka_unit_test_setup_teardown(one_that_refuses_beats_too, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_rank_that_rank_0_gives_up_is_abandoned, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
