@@ -162,7 +162,8 @@ static bool remove_worker(struct coordinator *c, uint32_t rank, enum es_rank_sta
     if (es_roster_count(&c->roster, ES_RANK_CONFIGURED) + es_roster_count(&c->roster, ES_RANK_READY) >
         0)
         return false;
-    c->outcome.ending = ES_ENDING_NO_WORKER;
+    if (!c->stopping.is_stopping) /* otherwise nobody misses it */
+        c->outcome.ending = ES_ENDING_NO_WORKER;
     return true;
 }
 

@@ -826,6 +826,44 @@ static void a_drain_does_not_wait_for_a_suspect(void **state)
     assert_table_equals_markers(f);
 }
 
+/* Works until it is told to stop, and breaks then. */
+static void *breaking_worker(void *arg)
+{
+    struct es_transport *at = ((const struct es_worker_args *)arg)->transport;
+    struct es_ready broken = {.why = "the evaluator does not start again", .note = ""};
+    struct es_message message;
+    struct es_buf buf = {0};
+    enum es_message_type type;
+    do {
+        type = receive(at, &message);
+        if (type == ES_MESSAGE_CONFIG)
+            say_plainly(at, ES_MESSAGE_READY);
+        if (type == ES_MESSAGE_DRAIN) {
+            es_ready_encode(&broken, &buf);
+            (void)es_transport_send_buf(at, 0, &buf);
+        }
+        if (type == ES_MESSAGE_QUIT)
+            say_plainly(at, ES_MESSAGE_BYE);
+        es_message_clear(&message);
+    } while (type != ES_MESSAGE_QUIT);
+    return NULL;
+}
+
+/* Submitted again, it may have better workers. */
+static void a_worker_that_breaks_while_the_run_stops_does_not_end_it(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, SLOW, false);
+    f->job->limits.grace_s = 1000;
+    f->last_worker = breaking_worker;
+    f->awaited_note = "worker 1: ";
+    f->signal_then = SIGUSR1;
+    run(f, 1);
+    assert_int_equal(f->rc, 0);
+    assert_int_equal(f->outcome.ending, ES_ENDING_STOPPED);
+    assert_int_equal(f->outcome.state.counts.pending, 60);
+}
+
 int main(void)
 {
     es_signal_block();
@@ -863,6 +901,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_worker_that_is_heard_the_run_ends, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_drain_does_not_wait_for_a_suspect, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_worker_that_breaks_while_the_run_stops_does_not_end_it,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
