@@ -19,6 +19,10 @@ struct parked {
     uint32_t n_units;
 };
 
+/* What is so of a unit. */
+#define IS_PARKED 1u
+#define IS_SETTLED 2u
+
 struct es_company {
     struct es_company_config config;
     const struct es_grid *grid;
@@ -26,7 +30,7 @@ struct es_company {
     int run_dir_fd;
     int leases_fd;      /* to drop our own; those of others are read through one opened anew */
     uint32_t *n_left;   /* [n_bundles] units to run that are neither done nor failed for good */
-    uint8_t *is_parked; /* [n_units] */
+    uint8_t *flags;     /* [n_units] IS_... */
     struct parked *parked;
     size_t n_bundles_parked;
     size_t parked_cap;
@@ -77,12 +81,12 @@ int es_company_create(const struct es_company_config *config, const char *run_di
     company->grid = grid;
     company->owns = es_lock_owns(config->lock);
     es_result_init(&company->result);
-    company->is_parked = es_mem_calloc(es_grid_n_units(grid), 1);
+    company->flags = es_mem_calloc(es_grid_n_units(grid), 1);
     company->n_left = es_mem_calloc(
         (size_t)es_grid_n_checkpoints(grid) * es_grid_n_tasks(grid), sizeof *company->n_left);
     company->run_dir_fd = company->leases_fd = -1;
     int rc = open_folders(company, run_dir, err);
-    if (rc == 0 && (!company->is_parked || !company->n_left))
+    if (rc == 0 && (!company->flags || !company->n_left))
         rc = es_err_nomem(err, "sharing the run");
     if (rc == 0)
         rc = es_drivers_create(run_dir, es_lock_id(config->lock), config->stale_s,
@@ -108,7 +112,7 @@ void es_company_free(struct es_company *company)
     es_buf_clear(&company->scratch);
     es_result_clear(&company->result);
     free(company->n_left);
-    free(company->is_parked);
+    free(company->flags);
     free(company->parked);
     free(company);
 }
@@ -118,7 +122,7 @@ void es_company_park(struct es_company *company, uint32_t unit_id)
     uint32_t bundle = bundle_of(company, unit_id);
     void *block = company->parked;
     size_t i = 0;
-    if (company->is_parked[unit_id])
+    if (company->flags[unit_id] & IS_PARKED)
         return;
     while (i < company->n_bundles_parked && company->parked[i].bundle != bundle)
         i++;
@@ -128,7 +132,7 @@ void es_company_park(struct es_company *company, uint32_t unit_id)
         company->parked = block;
         company->parked[company->n_bundles_parked++] = (struct parked){.bundle = bundle};
     }
-    company->is_parked[unit_id] = 1;
+    company->flags[unit_id] |= IS_PARKED;
     company->parked[i].n_units++;
     company->n_parked++;
 }
@@ -137,6 +141,9 @@ void es_company_settle(struct es_company *company, uint32_t unit_id)
 {
     char name[ES_LEASE_NAME_SIZE];
     uint32_t bundle = bundle_of(company, unit_id);
+    if (company->flags[unit_id] & IS_SETTLED) /* it may be told twice */
+        return;
+    company->flags[unit_id] |= IS_SETTLED;
     if (company->n_left[bundle] == 0 || --company->n_left[bundle] > 0)
         return;
     lease_name(company, bundle, name);
@@ -181,11 +188,11 @@ static void tell_bundle(struct es_company *company, uint32_t bundle, struct es_b
     for (unit.layer = 0; unit.layer < es_grid_n_layers(company->grid); unit.layer++) {
         uint32_t unit_id = es_grid_id(company->grid, unit);
         struct es_result_entry entry;
-        if (!company->is_parked[unit_id])
+        if (!(company->flags[unit_id] & IS_PARKED))
             continue;
         find_out(company, unit_id, &entry);
         es_results_add(news, &entry, &company->result);
-        company->is_parked[unit_id] = 0;
+        company->flags[unit_id] &= (uint8_t)~IS_PARKED;
         company->n_parked--;
     }
 }

@@ -345,15 +345,12 @@ static void take_out(struct coordinator *c, uint32_t worker)
 static void take_failed(struct coordinator *c, uint32_t worker, const struct es_result_entry *entry)
 {
     char unit[600];
-    bool is_bad = false;
     es_grid_unit_text(c->grid, entry->unit_id, unit, sizeof unit);
     bool is_last = es_sched_failed(c->sched, worker, entry->unit_id, entry->may_retry, now());
     note(c, is_last, "%s failed on worker %u (try %d%s): %s", unit, worker, c->result.attempt,
          is_last ? ", the last" : "", es_result_text(&c->result, c->result.reason));
     c->outcome.state.n_retries += !is_last;
-    (void)es_failures_add(c->failures, worker, entry, &c->result, is_last, &is_bad, &c->fault);
-    if (is_bad)
-        take_out(c, worker);
+    (void)es_failures_add(c->failures, worker, entry, &c->result, is_last, &c->fault);
 }
 
 /* Another driver saw it fail for good. */
@@ -443,6 +440,8 @@ static void handle_results(struct coordinator *c, uint32_t source, struct es_mes
         lose_worker(c, source, "it sent malformed results");
     if (is_news)
         es_recorder_add(c->config->recorder, message);
+    if (es_failures_is_bad(c->failures, source)) /* not before: all of the message was its own */
+        take_out(c, source);
 }
 
 /* --- Other drivers: what became of units that they had --- */

@@ -122,7 +122,7 @@ static int grow(struct record *record)
 
 int es_failures_add(struct es_failures *failures, uint32_t worker,
                     const struct es_result_entry *entry, const struct es_result *result,
-                    bool is_last, bool *ret_is_bad, struct es_err *err)
+                    bool is_last, struct es_err *err)
 {
     struct record *record = &failures->records[worker];
     struct doubt doubt = {.unit_id = entry->unit_id};
@@ -133,8 +133,12 @@ int es_failures_add(struct es_failures *failures, uint32_t worker,
     bool is_news = record->n_in_a_row == 0 || record->last_unit != entry->unit_id;
     record->last_unit = entry->unit_id;
     record->n_in_a_row += is_news;
-    *ret_is_bad = is_news && record->n_in_a_row >= failures->n_most;
     return 0;
+}
+
+bool es_failures_is_bad(const struct es_failures *failures, uint32_t worker)
+{
+    return failures->records[worker].n_in_a_row >= failures->n_most;
 }
 
 uint32_t es_failures_confirm(struct es_failures *failures, uint32_t worker)

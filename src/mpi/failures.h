@@ -28,11 +28,13 @@ int es_failures_create(uint32_t n_workers, uint32_t n_most, struct es_sched *sch
                        struct es_err *err);
 void es_failures_free(struct es_failures *failures);
 
-/* A unit failed on a worker; is_last: the scheduler will not try it again. *ret_is_bad: the worker is
- * to be taken out. */
+/* A unit failed on a worker; is_last: the scheduler will not try it again. */
 int es_failures_add(struct es_failures *failures, uint32_t worker,
                     const struct es_result_entry *entry, const struct es_result *result,
-                    bool is_last, bool *ret_is_bad, struct es_err *err);
+                    bool is_last, struct es_err *err);
+
+/* Whether a worker is to be taken out; to be asked when all is added that it told of at once. */
+bool es_failures_is_bad(const struct es_failures *failures, uint32_t worker);
 
 /* What is in doubt on a worker counts: one of its units ended well, or the run does. Returns how many
  * units have failed for good by that. */

@@ -838,6 +838,8 @@ static void *breaking_worker(void *arg)
         type = receive(at, &message);
         if (type == ES_MESSAGE_CONFIG)
             say_plainly(at, ES_MESSAGE_READY);
+        if (type == ES_MESSAGE_ASSIGN)
+            send_signal(the_fixture, SIGUSR1);
         if (type == ES_MESSAGE_DRAIN) {
             es_ready_encode(&broken, &buf);
             (void)es_transport_send_buf(at, 0, &buf);
@@ -855,9 +857,8 @@ static void a_worker_that_breaks_while_the_run_stops_does_not_end_it(void **stat
     struct fixture *f = *state;
     load_job(f, SLOW, false);
     f->job->limits.grace_s = 1000;
+    the_fixture = f;
     f->last_worker = breaking_worker;
-    f->awaited_note = "worker 1: ";
-    f->signal_then = SIGUSR1;
     run(f, 1);
     assert_int_equal(f->rc, 0);
     assert_int_equal(f->outcome.ending, ES_ENDING_STOPPED);

@@ -72,7 +72,6 @@ static bool fail_next(struct fixture *f, const char *reason)
     struct es_action action;
     struct es_result result;
     double since_s;
-    bool is_bad = false;
     while (es_sched_next_action(f->sched, 0, &action))
         continue;
     struct es_result_entry entry = {.unit_id = es_sched_running(f->sched, 0, &since_s),
@@ -80,10 +79,10 @@ static bool fail_next(struct fixture *f, const char *reason)
     es_result_init(&result);
     result.reason = es_result_keep(&result, reason, strlen(reason));
     assert_true(es_sched_failed(f->sched, 0, entry.unit_id, true, 0));
-    assert_int_equal(es_failures_add(f->failures, 0, &entry, &result, true, &is_bad, NULL), 0);
+    assert_int_equal(es_failures_add(f->failures, 0, &entry, &result, true, NULL), 0);
     es_result_clear(&result);
     f->last = entry.unit_id;
-    return is_bad;
+    return es_failures_is_bad(f->failures, 0);
 }
 
 /* How many units the table and progress.csv call failed, in the end. */
@@ -136,6 +135,17 @@ static void a_bad_worker_fails_nothing(void **state)
     assert_int_equal(n_recorded(f), 0);
 }
 
+/* What it told of in the same breath: it is no bad one. */
+static void a_worker_that_ends_one_well_after_all_is_good(void **state)
+{
+    struct fixture *f = *state;
+    (void)fail_next(f, "x");
+    (void)fail_next(f, "x");
+    assert_true(fail_next(f, "x"));
+    assert_int_equal(es_failures_confirm(f->failures, 0), 3);
+    assert_false(es_failures_is_bad(f->failures, 0));
+}
+
 static void the_commonest_reason_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -146,12 +156,11 @@ static void the_commonest_reason_is_told(void **state)
     for (int i = 0; i < 100; i++) { /* many rare ones do not push it out */
         struct es_result_entry entry = {.unit_id = 1, .kind = ES_RESULT_FAILED};
         struct es_result result;
-        bool is_bad;
         es_result_init(&result);
         int n = snprintf(reason, sizeof reason, "rare %d", i);
         result.reason = es_result_keep(&result, reason, (size_t)n);
-        (void)es_failures_add(f->failures, 1, &entry, &result, false, &is_bad, NULL);
-        assert_false(is_bad); /* always the same unit */
+        (void)es_failures_add(f->failures, 1, &entry, &result, false, NULL);
+        assert_false(es_failures_is_bad(f->failures, 1)); /* always the same unit */
         es_result_clear(&result);
     }
     struct es_common_failure commonest = es_failures_commonest(f->failures);
@@ -166,6 +175,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failure_counts_once_the_worker_is_known_to_be_good,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_bad_worker_fails_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_worker_that_ends_one_well_after_all_is_good, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(the_commonest_reason_is_told, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
