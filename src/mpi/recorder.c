@@ -298,10 +298,18 @@ static void mind_lock(struct es_recorder *recorder)
     note_fault(recorder, &err);
 }
 
-/* Until when the others need not be looked after. */
+/* Whether the others are this driver's affair (any more). */
+static bool minds_company(const struct es_recorder *recorder)
+{
+    return recorder->company && !recorder->is_locked_out && !recorder->has_left;
+}
+
+/* Until when the others need not be looked after; INFINITY: never. */
 static double look_wait_s(const struct es_recorder *recorder)
 {
     double due_s = recorder->look_due_s;
+    if (!minds_company(recorder))
+        return (double)INFINITY;
     if (es_company_n_parked(recorder->company) > 0)
         due_s -= LOOK_S - LOOK_SOON_S;
     return due_s - es_clock_mono_s();
@@ -314,8 +322,7 @@ static void wait_for_work(struct es_recorder *recorder)
         double wait_s = ES_LOCK_BEAT_S; /* the lock is minded that often */
         if (recorder->is_dirty && may_write(recorder))
             wait_s = fmin(wait_s, recorder->snapshot_due_s - es_clock_mono_s());
-        if (recorder->company && !recorder->has_left)
-            wait_s = fmin(wait_s, look_wait_s(recorder));
+        wait_s = fmin(wait_s, look_wait_s(recorder));
         if (wait_s <= 0)
             return;
         struct timespec until;
@@ -350,12 +357,10 @@ static void *recorder_main(void *arg)
             forget_fault(recorder);
         if (items || is_ending) /* at the end, lines that could not be written before once more */
             apply(recorder, items);
-        if (recorder->company && !recorder->is_locked_out && !recorder->has_left) {
-            if (is_ending)
-                end_company(recorder);
-            else if (look_wait_s(recorder) <= 0)
-                look_around(recorder);
-        }
+        if (is_ending && minds_company(recorder))
+            end_company(recorder);
+        else if (!is_ending && look_wait_s(recorder) <= 0)
+            look_around(recorder);
         write_status(recorder);
         if (recorder->is_dirty && may_write(recorder) &&
             (is_ending || es_clock_mono_s() >= recorder->snapshot_due_s))

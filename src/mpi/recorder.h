@@ -51,8 +51,8 @@ bool es_recorder_has_left(struct es_recorder *recorder);
  * took the run over, and nothing more is written. */
 bool es_recorder_fault(struct es_recorder *recorder, struct es_err *ret_err);
 
-/* Applies and writes everything (what others did since, too, where there were any), joins the thread and frees the recorder; the table is the caller's
- * again. The error is the first that es_recorder_fault did not tell yet, or that of the last writes
+/* Applies and writes everything (what others did since, too, where there were any), joins the thread
+ * and frees the recorder; the table is the caller's again. The error is the first that es_recorder_fault did not tell yet, or that of the last writes
  * (ES_ERR_BUSY: they were not done, for the run is another driver's). NULL is fine. */
 int es_recorder_finish(struct es_recorder *recorder, struct es_err *err);
 
