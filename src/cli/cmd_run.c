@@ -62,7 +62,8 @@ struct launch {
 struct driver {
     const struct run_options *options;
     struct es_ui ui;
-    struct es_bridge *bridge;
+    struct es_bridge *bridge; /* the main thread's: preparing may go on when it is gone */
+    uint32_t n_ranks;
     struct es_target target;
     struct es_units *units;
     struct es_scan_summary summary;
@@ -286,8 +287,7 @@ static int prepare(struct driver *d, struct es_err *err)
     if (rc == 0 && !d->target.job)
         rc = es_err_set(err, ES_ERR_USAGE, "starting the run", d->options->job_path,
                         "this run folder has no saved job: give the job file");
-    uint32_t n_ranks = es_bridge_transport(d->bridge)->size;
-    if (rc == 0 && n_ranks == 1 && !d->target.job->resources.coordinator_works)
+    if (rc == 0 && d->n_ranks == 1 && !d->target.job->resources.coordinator_works)
         rc = es_err_set(err, ES_ERR_USAGE, "starting the run", d->options->job_path,
                         "with resources.coordinator_works false it needs two ranks or more");
     if (rc == 0)
@@ -336,7 +336,6 @@ static int prepare_alive(struct driver *d)
 static void say_start(const struct driver *d)
 {
     struct es_counts counts = es_units_count(d->units);
-    uint32_t n_ranks = es_bridge_transport(d->bridge)->size;
     es_target_say_findings(&d->target, &d->summary);
     if (d->options->quiet)
         return;
@@ -346,8 +345,8 @@ static void say_start(const struct driver *d)
     es_say("%s %s: %u units: %u done%s, %u to do%s; %u rank%s; results in %s",
            d->has_joined ? "joining run" : "run", d->target.job->run.id,
            counts.done + counts.pending + counts.failed, counts.done, failed,
-           d->n_pending, d->options->only.n ? " (--only)" : "", n_ranks, n_ranks == 1 ? "" : "s",
-           d->target.run_dir);
+           d->n_pending, d->options->only.n ? " (--only)" : "", d->n_ranks,
+           d->n_ranks == 1 ? "" : "s", d->target.run_dir);
 }
 
 /* --- Rank 0, the run itself --- */
@@ -586,6 +585,7 @@ static struct part run_rank_0(const struct run_options *options, const struct la
             .launch = launch,
             .ui = *ui,
             .bridge = bridge,
+            .n_ranks = es_bridge_transport(bridge)->size,
             .started_s = launch->started_s,
             .signal_fd = es_signal_open_drain(),
         };
