@@ -151,6 +151,9 @@ bool es_sched_is_held_by(const struct es_sched *sched, uint32_t worker, uint32_t
  * ES_GRID_NONE. */
 uint32_t es_sched_running(const struct es_sched *sched, uint32_t worker, double *ret_since_s);
 
+/* Whether a unit is FAILED: for good. */
+bool es_sched_has_failed(const struct es_sched *sched, uint32_t unit_id);
+
 /* Which try of a unit comes next or is under way, from 1. */
 uint32_t es_sched_attempt(const struct es_sched *sched, uint32_t unit_id);
 

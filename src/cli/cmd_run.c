@@ -352,16 +352,14 @@ static void say_start(const struct driver *d)
 /* --- Rank 0, the run itself --- */
 
 /* What failed on a worker that was taken out is pending, or was done by others: no failed.json must say
- * otherwise. */
+ * otherwise. Before this driver's leases go: another one would believe it. */
 static void clear_forgiven(struct driver *d)
 {
     struct es_buf scratch = {0};
     int run_dir_fd = open(d->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (size_t i = 0; i < d->outcome.n_forgiven && run_dir_fd >= 0; i++) {
-        uint32_t id = d->outcome.forgiven[i];
-        if (es_units_columns(d->units).status[id] != ES_STATUS_FAILED)
-            (void)es_target_clear_unit(&d->target, run_dir_fd, id, false, &scratch, NULL);
-    }
+    for (size_t i = 0; i < d->outcome.n_forgiven && run_dir_fd >= 0; i++)
+        (void)es_target_clear_unit(&d->target, run_dir_fd, d->outcome.forgiven[i], false, &scratch,
+                                   NULL);
     es_fd_close(&run_dir_fd);
     es_buf_clear(&scratch);
 }
@@ -369,11 +367,12 @@ static void clear_forgiven(struct driver *d)
 static void finish_recorder(void *context)
 {
     struct driver *d = context;
+    clear_forgiven(d);
     (void)es_recorder_finish(d->recorder, &d->end_fault);
     d->recorder = NULL;
 }
 
-/* The last writes, while the other ranks hear that this one is alive. */
+/* The last changes to files, while the other ranks hear that this one is alive. */
 static void finish_alive(struct driver *d)
 {
     enum es_vigil_end end;
@@ -440,7 +439,6 @@ static int coordinate(struct driver *d, struct es_err *err)
     config.recorder = d->recorder;
     rc = es_coordinator_run(&config, &d->outcome, err);
     finish_alive(d);
-    clear_forgiven(d);
     return rc;
 }
 

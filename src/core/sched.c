@@ -492,6 +492,11 @@ uint32_t es_sched_running(const struct es_sched *sched, uint32_t worker, double 
     return own->queue.first;
 }
 
+bool es_sched_has_failed(const struct es_sched *sched, uint32_t unit_id)
+{
+    return sched->units[unit_id].state == ES_UNIT_FAILED;
+}
+
 uint32_t es_sched_attempt(const struct es_sched *sched, uint32_t unit_id)
 {
     return sched->units[unit_id].n_failed + 1u;

@@ -192,7 +192,10 @@ struct es_common_failure es_failures_commonest(const struct es_failures *failure
 uint32_t *es_failures_take_forgiven(struct es_failures *failures, size_t *ret_n)
 {
     uint32_t *forgiven = failures->forgiven;
-    *ret_n = failures->n_forgiven;
+    *ret_n = 0;
+    for (size_t i = 0; i < failures->n_forgiven; i++)
+        if (!es_sched_has_failed(failures->sched, forgiven[i]))
+            forgiven[(*ret_n)++] = forgiven[i];
     failures->forgiven = NULL;
     failures->n_forgiven = failures->forgiven_cap = 0;
     return forgiven;

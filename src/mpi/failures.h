@@ -55,9 +55,8 @@ struct es_common_failure {
 };
 struct es_common_failure es_failures_commonest(const struct es_failures *failures);
 
-/* Gives the units that were forgiven their last try, or disowned: failed.json may be there although they
- * did not fail for good.
- * Allocated (free), [*ret_n]; NULL: none. */
+/* Gives the units that were forgiven their last try, or disowned, and did not fail for good since:
+ * failed.json may be there all the same. Allocated (free), [*ret_n]; NULL: none. */
 uint32_t *es_failures_take_forgiven(struct es_failures *failures, size_t *ret_n);
 
 #endif
