@@ -243,7 +243,7 @@ static int open_run_folder(struct driver *d, struct es_err *err)
         rc = es_folder_epoch(d->target.run_dir, &d->target.not_before_ns, err);
     if (rc == 0)
         rc = es_folder_started(d->target.run_dir, &d->started_ns, err);
-    if (d->has_joined) /* what failed for good in this run did so for all of its drivers */
+    if (d->has_joined && !d->options->no_retry_failed) /* what failed for good in this run did so for all of its drivers */
         d->target.failed_not_before_ns = d->started_ns;
     if (rc == 0 && !realpath(d->target.run_dir, d->run_dir))
         rc = es_err_sys(err, errno, "opening the run folder", d->target.run_dir);
@@ -397,6 +397,7 @@ static int coordinate(struct driver *d, struct es_err *err)
         .n_pending = d->n_pending,
         .not_before_ns = d->target.not_before_ns,
         .started_ns = d->started_ns,
+        .keeps_failed = d->options->no_retry_failed,
         .stale_s = ES_LOCK_STALE_S,
     };
     struct es_recorder_config recorder_config = {

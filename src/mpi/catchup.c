@@ -14,6 +14,18 @@ bool es_is_of_run(const struct es_company_config *config, int32_t rank,
     return rank >= 0 && marker->mtime_ns >= config->started_ns;
 }
 
+/* What the failed.json tells of a unit that failed for good in this run. */
+static bool read_failed(const struct es_company_config *config, int run_dir_fd, const char *dir,
+                        const char *task, struct es_buf *scratch, struct es_result *result)
+{
+    struct stat st;
+    es_buf_reset(scratch);
+    es_buf_printf(scratch, "%s/" ES_FAILED_NAME, dir);
+    return !scratch->failed && fstatat(run_dir_fd, scratch->data, &st, 0) == 0 &&
+           es_file_id(&st).mtime_ns >= config->started_ns &&
+           es_failed_read(run_dir_fd, dir, task, scratch, result);
+}
+
 /* The units whose lines are missing; each marker is read once more, as the table has not all of it. */
 static int add_lines(const struct es_company_config *config, int run_dir_fd,
                      struct es_units *units, struct es_progress *progress, uint8_t *has_line,
@@ -38,9 +50,9 @@ static int add_lines(const struct es_company_config *config, int run_dir_fd,
         bool is_there =
             is_done ? es_marker_read(run_dir_fd, dir.data, task, config->not_before_ns, &scratch,
                                      &result, NULL) == ES_MARKER_VALID
-                    : es_failed_read(run_dir_fd, dir.data, task, &scratch, &result);
+                    : read_failed(config, run_dir_fd, dir.data, task, &scratch, &result);
         if (!is_there)
-            continue; /* deleted since */
+            continue; /* deleted since, or of an earlier start */
         es_progress_add(progress, grid, id, (enum es_status)columns.status[id], &result);
         has_line[id] = 1;
     }
@@ -56,9 +68,10 @@ int es_catch_up(const struct es_company_config *config, const char *run_dir,
                 struct es_err *err)
 {
     struct es_scan_options options = {.not_before_ns = config->not_before_ns,
-                                      .look_for_failed = true,
-                                      .failed_not_before_ns = config->started_ns};
+                                      .look_for_failed = true};
     struct es_scan_summary summary;
+    if (!config->keeps_failed)
+        options.failed_not_before_ns = config->started_ns;
     int rc = es_scan(run_dir, config->layout, &options, units, &summary, err);
     memset(has_line, 0, es_units_columns(units).n_units);
     if (rc == 0)

@@ -225,6 +225,26 @@ static void who_is_left_catches_up(void **state)
     end_joined();
 }
 
+/* What failed for good in an earlier start is left so where that is wished, without a second line. */
+static void what_failed_before_the_run_stays_failed(void **state)
+{
+    static const enum es_status expected[] = {ES_STATUS_PENDING, ES_STATUS_FAILED};
+    for (int keeps_failed = 0; keeps_failed < 2; keeps_failed++) {
+        struct es_recorder *recorder = start_joined();
+        company.keeps_failed = keeps_failed;
+        company.started_ns = INT64_MAX;
+        mark("step1/2/A", "failed.json", OURS("4", "null"));
+        es_lock_release(owner);
+        owner = NULL;
+        assert_int_equal(es_recorder_finish(recorder, NULL), 0);
+        assert_int_equal(es_units_columns(units).status[3], expected[keeps_failed]);
+        assert_int_equal(access(path_of("progress.csv"), F_OK), -1);
+        end_joined();
+        teardown(state);
+        setup(state);
+    }
+}
+
 /* The one that has joined holds what is left: the recorder of the owner leaves to it. */
 static void an_owner_leaves_when_nothing_else_is_left(void **state)
 {
@@ -375,6 +395,7 @@ int main(void)
         TEST_OF(results_reach_table_csv_and_store),
         TEST_OF(who_joined_writes_no_files_of_the_run),
         TEST_OF(who_is_left_catches_up),
+        TEST_OF(what_failed_before_the_run_stays_failed),
         TEST_OF(an_owner_leaves_when_nothing_else_is_left),
         TEST_OF(what_the_scan_found_is_stored_at_once),
         TEST_OF(a_failure_to_write_is_told_once),
