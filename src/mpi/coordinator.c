@@ -198,6 +198,14 @@ static void handle_ready(struct coordinator *c, uint32_t source, const struct es
     }
 }
 
+static void handle_bye(struct coordinator *c, uint32_t source)
+{
+    if (c->roster.ranks[source].state == ES_RANK_QUITTING)
+        c->roster.ranks[source].state = ES_RANK_GONE;
+    else
+        lose_worker(c, source, "it left without being told to");
+}
+
 /* A signal of its own stops a rank. Under mpirun that is mostly the end of all, of which rank 0 will hear
  * in a moment; until then, and if it is not, the others go on. */
 static void take_drained(struct coordinator *c, uint32_t source)
@@ -497,7 +505,7 @@ static void handle(struct coordinator *c, uint32_t source, struct es_message *me
         handle_results(c, source, message);
         break;
     case ES_MESSAGE_BYE:
-        c->roster.ranks[source].state = ES_RANK_GONE;
+        handle_bye(c, source);
         break;
     case ES_MESSAGE_DRAIN:
         take_drained(c, source);

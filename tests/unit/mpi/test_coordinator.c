@@ -851,6 +851,35 @@ static void *breaking_worker(void *arg)
     return NULL;
 }
 
+/* Says BYE in place of doing what it was given. */
+static void *leaving_worker(void *arg)
+{
+    struct es_transport *at = ((const struct es_worker_args *)arg)->transport;
+    struct es_message message;
+    enum es_message_type type;
+    do {
+        type = receive(at, &message);
+        if (type == ES_MESSAGE_CONFIG)
+            say_plainly(at, ES_MESSAGE_READY);
+        if (type == ES_MESSAGE_ASSIGN)
+            say_plainly(at, ES_MESSAGE_BYE);
+        es_message_clear(&message);
+    } while (type != ES_MESSAGE_QUIT);
+    say_plainly(at, ES_MESSAGE_BYE);
+    return NULL;
+}
+
+static void what_a_worker_held_that_left_is_done_by_others(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, SLOW, false);
+    f->last_worker = leaving_worker;
+    run(f, 2);
+    assert_int_equal(f->rc, 0);
+    assert_int_equal(f->outcome.state.counts.done, 60);
+    assert_non_null(strstr(f->notes, "worker 2 on h is out: it left"));
+}
+
 /* Submitted again, it may have better workers. */
 static void a_worker_that_breaks_while_the_run_stops_does_not_end_it(void **state)
 {
@@ -902,6 +931,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_worker_that_is_heard_the_run_ends, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_drain_does_not_wait_for_a_suspect, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_worker_held_that_left_is_done_by_others, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_breaks_while_the_run_stops_does_not_end_it,
                                         setup, teardown),
     };
