@@ -29,18 +29,21 @@ struct view {
     struct es_failures failures;
     bool has_driver; /* a driver has left a status.json */
     struct es_status_seen driver;
+    bool has_looked;    /* for drivers' files */
     uint32_t n_drivers; /* at work on the run, as far as one look tells */
 };
 
-/* How many drivers have a file, but for those known to be gone. What cannot be looked at is none. */
-static uint32_t count_drivers(const char *run_dir)
+/* How many drivers have a file, but for those known to be gone. False: it cannot be told. */
+static bool count_drivers(const char *run_dir, uint32_t *ret_n)
 {
     struct es_drivers *drivers;
     if (es_drivers_create(run_dir, "", ES_LOCK_STALE_S, &drivers, NULL) < 0)
-        return 0;
-    uint32_t n = es_drivers_look(drivers, NULL) == 0 ? es_drivers_n_others(drivers) : 0;
+        return false;
+    bool has_looked = es_drivers_look(drivers, NULL) == 0;
+    if (has_looked)
+        *ret_n = es_drivers_n_others(drivers);
     es_drivers_free(drivers);
-    return n;
+    return has_looked;
 }
 
 static int look(const char *path, const struct es_opt_list *sets, struct view *v,
@@ -67,7 +70,7 @@ static int look(const char *path, const struct es_opt_list *sets, struct view *v
         counts->excluded += columns.status[id] == ES_STATUS_EXCLUDED;
     }
     v->has_driver = es_status_read(v->target.run_dir, es_clock_wall_s(), &v->driver, NULL) == 0;
-    v->n_drivers = count_drivers(v->target.run_dir);
+    v->has_looked = count_drivers(v->target.run_dir, &v->n_drivers);
     es_text_to_line(v->driver.host);
     return 0;
 }
@@ -81,9 +84,10 @@ static void clear(struct view *v)
     es_target_close(&v->target);
 }
 
+/* A driver that was killed has just said that it is alive; but here its process is seen to be gone. */
 static bool is_alive(const struct view *v)
 {
-    return v->has_driver && v->driver.alive;
+    return v->has_driver && v->driver.alive && !(v->has_looked && v->n_drivers == 0);
 }
 
 static void print_json(const struct view *v)
@@ -115,16 +119,30 @@ static void print_json(const struct view *v)
     es_json_out(&text);
 }
 
+/* Why there are no figures of a driver at work. */
+static void print_no_driver(const struct view *v)
+{
+    char updated[24];
+    es_clock_format_utc(v->driver.updated_s, updated);
+    if (v->n_drivers && (!v->has_driver || v->driver.has_ended))
+        printf("driver  at work, no figures yet\n");
+    else if (!v->has_driver)
+        printf("driver  none has run here yet\n");
+    else if (v->n_drivers)
+        printf("driver  silent since %s on %s: stopped, perhaps, or killed\n", updated,
+               v->driver.host);
+    else if (v->driver.has_ended)
+        printf("driver  not running (last seen %s on %s)\n", updated, v->driver.host);
+    else
+        printf("driver  not running: killed, perhaps (last seen %s on %s)\n", updated,
+               v->driver.host);
+}
+
 static void print_driver(const struct view *v)
 {
-    char updated[24], eta[32];
-    if (!v->has_driver) {
-        printf("driver  none has run here yet\n");
-        return;
-    }
-    es_clock_format_utc(v->driver.updated_s, updated);
-    if (!v->driver.alive) {
-        printf("driver  not running (last seen %s on %s)\n", updated, v->driver.host);
+    char eta[32];
+    if (!is_alive(v)) {
+        print_no_driver(v);
         return;
     }
     es_ui_duration(v->driver.eta_s, eta);

@@ -123,8 +123,8 @@ int es_status_read(const char *run_dir, double now_s, struct es_status_seen *ret
     double n_running = es_json_get_double(root, "running");
     const char *host = es_json_get_string(root, "host");
     (void)snprintf(seen.host, sizeof seen.host, "%s", host ? host : "");
-    seen.alive = cJSON_IsTrue(es_json_get(root, "alive")) &&
-                 now_s - seen.updated_s < 3 * ES_STATUS_INTERVAL_S;
+    seen.has_ended = !cJSON_IsTrue(es_json_get(root, "alive"));
+    seen.alive = !seen.has_ended && now_s - seen.updated_s < 3 * ES_STATUS_INTERVAL_S;
     if (seen.alive && n_running > 0 && n_running < UINT32_MAX)
         seen.n_running = (uint32_t)n_running;
     if (!seen.alive) /* a rate of the dead says nothing */

@@ -51,6 +51,7 @@ int es_status_write(const char *run_dir, const char *text, size_t n, struct es_e
 /* What `status` reads back. */
 struct es_status_seen {
     bool alive;
+    bool has_ended;    /* its last word was that it ends */
     double updated_s;  /* since 1970 UTC; NaN: not known */
     uint32_t n_running;
     double rate_per_s;

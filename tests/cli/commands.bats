@@ -103,6 +103,35 @@ assert wall["4"] < wall["1"], wall
     [ "$(echo "$output" | json alive)" = False ]
 }
 
+# driver_says TEXT: what status says of the driver, as text.
+driver_says() { [[ "$("$evalsweep" status runs/demo | grep '^driver ')" == "driver  $1"* ]]; }
+
+@test "status tells a driver that is at work, stopped and killed, at once" {
+    local i
+    write_job --sleep-ms 60000
+    "$evalsweep" run job.json --quiet 3>&- &
+    driver=$!
+    for ((i = 0; i < 500; i++)); do
+        if driver_says 'alive on'; then break; fi
+        sleep 0.02
+    done
+    driver_says 'alive on'
+    kill -STOP "$driver"
+    sed -i 's/"updated_s":[0-9]*/"updated_s":1000000000/' runs/demo/status.json
+    driver_says 'silent since 2001-09-09T01:46:40Z on '
+    rm runs/demo/status.json
+    driver_says 'at work, no figures yet'
+    kill -CONT "$driver"
+    for ((i = 0; i < 500; i++)); do
+        if driver_says 'alive on'; then break; fi
+        sleep 0.02
+    done
+    kill -KILL "$driver"
+    wait "$driver" || true
+    driver_says 'not running: killed, perhaps (last seen '
+    [ "$("$evalsweep" status --json runs/demo | json alive)" = False ]
+}
+
 @test "consolidate rebuilds the same results from the markers alone" {
     write_job
     "$evalsweep" run job.json
