@@ -447,6 +447,14 @@ void es_evaluator_stop(struct es_evaluator *evaluator, double grace_s)
     send_request(evaluator); /* what is left of it; then closes stdin */
 }
 
+void es_evaluator_hurry(struct es_evaluator *evaluator, double kill_after_s)
+{
+    int64_t by_ns = after_ns(es_clock_mono_ns(), kill_after_s);
+    evaluator->spec.kill_after_s = kill_after_s;
+    if (evaluator->kill_ns != never_ns && by_ns < evaluator->kill_ns)
+        evaluator->kill_ns = by_ns;
+}
+
 void es_evaluator_kill(struct es_evaluator *evaluator)
 {
     if (evaluator->process.pid < 0)

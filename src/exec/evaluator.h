@@ -115,6 +115,9 @@ int es_evaluator_begin(struct es_evaluator *evaluator, const struct es_evaluator
  * has the outcome REPLY or EXIT_OK, else STOPPED. Again, with less grace: sooner. */
 void es_evaluator_stop(struct es_evaluator *evaluator, double grace_s);
 
+/* From now on SIGKILL comes this soon after SIGTERM, also after one that was sent already. */
+void es_evaluator_hurry(struct es_evaluator *evaluator, double kill_after_s);
+
 /* Kills what runs: SIGKILL to the group, now. Then as after a stop. */
 void es_evaluator_kill(struct es_evaluator *evaluator);
 

@@ -26,6 +26,9 @@
 /* Units of mode null that run before the messages are looked at again. */
 #define NULL_BURST 64
 #define KILL_AFTER_S 5.0
+/* The same where running units get no time at all: mpirun sends SIGKILL a second after its SIGTERM, and
+ * rank 0 writes up in what is left of that. */
+#define KILL_SOON_S 0.4
 #define QUIT_GRACE_S 10.0
 #define LONGEST_S 1e9
 #define LOG_LIMIT_BYTES ((size_t)16 << 20)
@@ -245,6 +248,8 @@ static bool drain(struct worker *w, const struct es_message *message)
         es_evaluator_kill(w->evaluator);
     else if (w->evaluator && w->is_quitting)
         es_evaluator_stop(w->evaluator, quit_grace_s(w));
+    if (w->evaluator && grace_s == 0)
+        es_evaluator_hurry(w->evaluator, KILL_SOON_S);
     return true;
 }
 

@@ -759,6 +759,27 @@ static void test_kill(void **state)
     }
 }
 
+static void test_hurry(void **state)
+{
+    struct fixture *f = *state;
+    f->spec.kill_after_s = 1e6;
+    for (int i = 0; i < 4; i++) {
+        char arguments[] = "--ignore-term --hang";
+        create(f, i < 2, arguments);
+        begin(f);
+        if (i % 2 == 0)
+            es_evaluator_hurry(f->evaluator, 0.02);
+        es_evaluator_stop(f->evaluator, 0);
+        es_evaluator_step(f->evaluator, es_clock_mono_ns());
+        if (i % 2 == 1) /* SIGTERM is sent already */
+            es_evaluator_hurry(f->evaluator, 0.02);
+        wait_state(f, ES_EVALUATOR_STOPPED);
+        assert_int_equal(wait_outcome(f)->kind, ES_OUTCOME_STOPPED);
+        es_evaluator_free(f->evaluator);
+        f->evaluator = NULL;
+    }
+}
+
 static void test_died_while_idle(void **state)
 {
     struct fixture *f = *state;
@@ -904,6 +925,7 @@ int main(void)
         CASE(test_stop_idle),
         CASE(test_stop_busy),
         CASE(test_kill),
+        CASE(test_hurry),
         CASE(test_died_while_idle),
         CASE(test_closed_stdin),
         CASE(test_request_larger_than_a_pipe),

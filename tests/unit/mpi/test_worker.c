@@ -7,6 +7,7 @@
 #include "run/layout.h"
 #include "run/lease.h"
 #include "run/marker.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/signal.h"
 
@@ -274,6 +275,24 @@ static void a_drain_gives_back_everything_and_interrupts(void **state)
     assert_next(f, id_of(f, 1, 1, 1), ES_RESULT_RETURNED);
     assert_false(exists(f, (struct es_unit){1, 0, 1}, "."));
     quit(f);
+}
+
+/* mpirun leaves about a second between SIGTERM and SIGKILL, not the 5 that an evaluator gets else. */
+static void a_drain_without_grace_waits_for_no_evaluator_that_ignores_it(void **state)
+{
+    struct fixture *f = *state;
+    start(f, fake(",\"--hang\",\"--ignore-term\",\"--print\",\"x\"", ",\"timeout_s\":600"));
+    assign(f, 0, 0, 1);
+    for (int i = 0; i < WAIT_MS / 5 && !exists(f, (struct es_unit){0, 0, 0}, ES_LOG_NAME); i++)
+        (void)poll(NULL, 0, 5); /* it has said something, and ignores SIGTERM by then */
+    struct es_buf buf = {0};
+    double begun_s = es_clock_mono_s();
+    es_drain_encode(0, &buf);
+    send(f, &buf);
+    assert_next(f, id_of(f, 0, 0, 0), ES_RESULT_RETURNED);
+    double took_s = es_clock_mono_s() - begun_s;
+    quit(f);
+    assert_true(took_s < 4); /* a tenth of that where nothing else runs */
 }
 
 /* A signal of its own rank: it comes whenever it comes. */
@@ -554,6 +573,7 @@ int main(void)
         TEST_OF(units_run_in_order_and_are_marked),
         TEST_OF(a_recall_gives_back_what_was_not_begun),
         TEST_OF(a_drain_gives_back_everything_and_interrupts),
+        TEST_OF(a_drain_without_grace_waits_for_no_evaluator_that_ignores_it),
         TEST_OF(a_drain_before_the_configuration_holds),
         TEST_OF(a_unit_that_ends_within_the_grace_is_done),
         TEST_OF(a_reset_forgets_everything_and_begins_anew),
