@@ -124,7 +124,7 @@ word=
 read -r word _ <"$EVALSWEEP_EXIT_FILE" || true
 case $word in
 pid) # the code of a process that was killed
-    echo "mpirun.sh: rank 0 ended without a word: killed, perhaps" >&2
+    echo "mpirun.sh: rank 0 ended without a word: killed, perhaps; what is done is kept: start it again" >&2
     exit 137
     ;;
 '')

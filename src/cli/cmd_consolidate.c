@@ -46,6 +46,8 @@ static int consolidate(const char *path, const char *output, const struct es_opt
     if (rc == 0)
         rc = rebuild(&target, output, units, &summary, &err);
     es_lock_release(lock);
+    if (rc == ES_ERR_BUSY)
+        es_say("`evalsweep consolidate -o FILE` writes what is there so far to another file");
     if (rc < 0) {
         exit_code = es_say_error(&err);
     } else {

@@ -1,5 +1,6 @@
 #include "mpi/attempt.h"
 
+#include "run/folder.h"
 #include "run/lease.h"
 #include "run/marker.h"
 #include "sys/atomicfile.h"
@@ -139,7 +140,8 @@ static int take_lease(struct es_attempt *attempt, struct es_err *err)
     es_lease_name(es_grid_checkpoint(attempt->job->grid, attempt->unit.checkpoint),
                   task_name(attempt), name);
     if (es_lease_take(attempt->leases_fd, name, attempt->driver_id, &attempt->has_lease) < 0)
-        return es_err_sys(err, errno, "taking the lease", name);
+        return es_err_sys(err, errno, "taking the lease of its bundle",
+                          ES_FOLDER_NAME "/" ES_FOLDER_LEASES);
     return 0;
 }
 
@@ -378,15 +380,17 @@ static const char *last_line(const char *tail, size_t n, size_t n_most, size_t *
     return tail + start;
 }
 
-/* "exit code 1: ModuleNotFoundError: No module named 'mteb'": what people look for in the log. */
+/* "exit code 1: ModuleNotFoundError: No module named 'mteb'": what people look for in the log. An exit
+ * code of 0 is no reason by itself: what was wrong is that no reply came before it. */
 static void end_with_exit(struct es_attempt *attempt, const struct es_outcome *outcome)
 {
     char reason[320];
+    const char *lack = strcmp(outcome->exit_text, "exit code 0") == 0 ? "no reply before " : "";
     size_t n = 0;
     const char *line = last_line(outcome->log_tail ? outcome->log_tail : "", outcome->log_tail_n,
                                  200, &n);
-    (void)snprintf(reason, sizeof reason, "%s%s%.*s", outcome->exit_text, n ? ": " : "", (int)n,
-                   line);
+    (void)snprintf(reason, sizeof reason, "%s%s%s%.*s", lack, outcome->exit_text, n ? ": " : "",
+                   (int)n, line);
     end_without_result(attempt, outcome, reason);
 }
 

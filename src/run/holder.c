@@ -123,14 +123,14 @@ int es_holder_create(const char *path, const struct es_holder *holder, int *ret_
     put_number(&text, "slurm_step_id", holder->step_id);
     put_number(&text, "slurm_restart_count", holder->restart_count);
     es_buf_puts(&text, "}\n");
-    int fd = -1, rc = text.failed ? es_err_nomem(err, "telling of this driver") : 0;
+    int fd = -1, rc = text.failed ? es_err_nomem(err, "writing who is at work on the run") : 0;
     if (rc == 0) {
         fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd < 0)
-            rc = es_err_sys(err, errno, "telling of this driver", path);
+            rc = es_err_sys(err, errno, "writing who is at work on the run", path);
     }
     if (rc == 0 && (es_fd_write_all(fd, text.data, text.len) < 0 || fsync(fd) < 0)) {
-        rc = es_err_sys(err, errno, "telling of this driver", path);
+        rc = es_err_sys(err, errno, "writing who is at work on the run", path);
         (void)unlink(path);
         es_fd_close(&fd);
     }

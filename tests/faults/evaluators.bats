@@ -61,7 +61,7 @@ tail_of() { # NAME
     failed no-json 2 '*JSON*'
     failed wrong-unit 2 'the reply is for unit *'
     failed huge 2 'its reply is longer than 64 MiB: hello'
-    failed dies-mid-line 2 'exit code 0: last words'
+    failed dies-mid-line 2 'no reply before exit code 0: last words'
     failed leaves-a-child 2 'exit code 5: last words'
     failed may-not-be-retried 1 'asked to fail'
     failed hangs 2 'timeout after 1 s: last words'

@@ -98,6 +98,7 @@ did_units() {
     [[ "$output" == *"--join"* ]]
     run "$evalsweep" consolidate runs/demo
     [ "$status" -eq 3 ]
+    [[ "$output" == *"consolidate -o FILE"* ]]
     run "$evalsweep" consolidate --output="$work/now.h5" runs/demo
     [ "$status" -eq 0 ]
     [ -s now.h5 ]
