@@ -32,6 +32,8 @@ struct es_job {
         char *id;
         bool resume;
         bool fsync;
+        char **reuse; /* [n_reuse] ids of other runs under the same root */
+        size_t n_reuse;
     } run;
     char *layout; /* relative to the run folder, with {checkpoint}, {layer} and {task} */
     struct es_grid *grid;

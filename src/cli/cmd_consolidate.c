@@ -1,34 +1,11 @@
 #include "cli/commands.h"
 #include "cli/opt.h"
-#include "cli/provenance.h"
+#include "cli/rebuild.h"
 #include "cli/say.h"
 #include "cli/target.h"
 #include "evalsweep/store.h"
 
 #include <stdbool.h>
-
-/* From the markers alone: what a store says that is there counts for nothing. */
-static int rebuild(const struct es_target *target, const char *output, struct es_units *units,
-                   struct es_scan_summary *ret_summary, struct es_err *err)
-{
-    struct es_provenance provenance;
-    struct es_scan_options options = {.not_before_ns = target->not_before_ns,
-                                      .look_for_failed = true};
-    int rc = es_provenance_init(&provenance, target, err);
-    if (rc == 0)
-        rc = es_scan(target->run_dir, target->layout, &options, units, ret_summary, err);
-    if (rc == 0 && output) {
-        rc = es_store_write_file(output, provenance.attributes, provenance.n, units, err);
-    } else if (rc == 0) {
-        struct es_store_write request = {.run_dir = target->run_dir,
-                                         .attributes = provenance.attributes,
-                                         .n_attributes = provenance.n,
-                                         .fsync = target->job && target->job->run.fsync};
-        rc = es_store_write(&request, units, err);
-    }
-    es_provenance_clear(&provenance);
-    return rc;
-}
 
 static int consolidate(const char *path, const char *output, const struct es_opt_list *sets)
 {
@@ -44,7 +21,7 @@ static int consolidate(const char *path, const char *output, const struct es_opt
     if (rc == 0)
         rc = es_units_create(target.grid, &units, &err);
     if (rc == 0)
-        rc = rebuild(&target, output, units, &summary, &err);
+        rc = es_rebuild(&target, output, units, &summary, &err);
     es_lock_release(lock);
     if (rc == ES_ERR_BUSY)
         es_say("`evalsweep consolidate -o FILE` writes what is there so far to another file");

@@ -2,14 +2,18 @@
 #include "cli/forecast.h"
 #include "cli/json_out.h"
 #include "cli/opt.h"
+#include "cli/reuse.h"
 #include "cli/say.h"
 #include "cli/target.h"
 #include "cli/ui.h"
+#include "core/mem.h"
 #include "core/num.h"
 #include "run/status.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const uint32_t worker_counts[] = {1, 2, 4, 8, 16, 32, 64};
 #define N_WORKER_COUNTS (sizeof worker_counts / sizeof worker_counts[0])
@@ -19,12 +23,29 @@ struct plan {
     struct es_units *units;
     struct es_scan_summary summary;
     struct es_counts counts;
+    uint32_t *n_reusable; /* [n_reuse] of the job: what run would adopt from each first */
     struct es_forecast *forecast; /* NULL: nothing is pending */
     double wall_s[N_WORKER_COUNTS];
     bool retries_failed; /* as run does, unless it is told not to */
     double time_limit_s; /* NaN: not asked for */
     uint32_t n_needed;   /* workers to end within it; 0: cannot be done */
 };
+
+static size_t n_reuse(const struct plan *p)
+{
+    return p->target.job ? p->target.job->run.n_reuse : 0;
+}
+
+/* The forecast is of what is left then. */
+static int look_for_reusable(struct plan *p, struct es_err *err)
+{
+    if (n_reuse(p) == 0 || p->counts.pending + p->counts.failed == 0)
+        return 0;
+    p->n_reusable = es_mem_calloc(n_reuse(p), sizeof *p->n_reusable);
+    if (!p->n_reusable)
+        return es_err_nomem(err, "planning");
+    return es_reuse_look_all(&p->target, p->units, p->n_reusable, err);
+}
 
 static int make_plan(const char *path, const struct es_opt_list *sets, struct plan *p,
                      struct es_err *err)
@@ -35,8 +56,10 @@ static int make_plan(const char *path, const struct es_opt_list *sets, struct pl
     if (rc < 0)
         return rc;
     p->counts = es_units_count(p->units);
-    if (p->counts.pending + (p->retries_failed ? p->counts.failed : 0) == 0)
-        return 0;
+    rc = look_for_reusable(p, err);
+    struct es_counts left = es_units_count(p->units);
+    if (rc < 0 || left.pending + (p->retries_failed ? left.failed : 0) == 0)
+        return rc;
     rc = es_forecast_create(&p->target, p->units, p->retries_failed, &p->forecast, err);
     for (size_t i = 0; rc == 0 && i < N_WORKER_COUNTS; i++)
         rc = es_forecast_wall_s(p->forecast, worker_counts[i], &p->wall_s[i], err);
@@ -57,7 +80,14 @@ static void print_json(const struct plan *p)
         es_buf_puts(&text, ",\"load_s\":");
         es_buf_json_double(&text, es_forecast_load_s(p->forecast));
     }
-    es_buf_puts(&text, ",\"wall_s\":{");
+    es_buf_puts(&text, ",\"reuse\":{");
+    for (size_t i = 0; p->n_reusable && i < n_reuse(p); i++) {
+        es_buf_puts(&text, i ? "," : "");
+        es_buf_json_string(&text, p->target.job->run.reuse[i],
+                           strlen(p->target.job->run.reuse[i]));
+        es_buf_printf(&text, ":%u", p->n_reusable[i]);
+    }
+    es_buf_puts(&text, "},\"wall_s\":{");
     for (size_t i = 0; p->forecast && i < N_WORKER_COUNTS; i++) {
         es_buf_printf(&text, "%s\"%u\":", i ? "," : "", worker_counts[i]);
         es_buf_json_double(&text, p->wall_s[i]);
@@ -103,10 +133,13 @@ static void print_text(const struct plan *p)
     if (p->counts.excluded)
         printf(", %u excluded", p->counts.excluded);
     printf("\n");
+    for (size_t i = 0; p->n_reusable && i < n_reuse(p); i++)
+        printf("reuse   %u of the units to do are done in run %s\n", p->n_reusable[i],
+               p->target.job->run.reuse[i]);
     if (p->forecast)
         print_forecast(p);
     else
-        printf("nothing is left to do\n");
+        printf("nothing%s is left to do\n", p->n_reusable ? " else" : "");
 }
 
 static int plan(const char *path, const struct es_opt_list *sets, double time_limit_s,
@@ -124,6 +157,7 @@ static int plan(const char *path, const struct es_opt_list *sets, double time_li
         else
             print_text(&p);
     }
+    free(p.n_reusable);
     es_forecast_free(p.forecast);
     es_units_free(p.units);
     es_target_close(&p.target);

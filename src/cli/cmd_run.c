@@ -1,9 +1,11 @@
+#include "cli/change.h"
 #include "cli/commands.h"
 #include "cli/ending.h"
 #include "cli/forecast.h"
 #include "cli/json_out.h"
 #include "cli/opt.h"
 #include "cli/provenance.h"
+#include "cli/reuse.h"
 #include "cli/say.h"
 #include "cli/target.h"
 #include "cli/ui.h"
@@ -152,46 +154,6 @@ static int check_launcher(const struct es_transport *mpi, struct es_err *err)
 
 /* --- Rank 0, before the start --- */
 
-/* Why the run cannot be compared with the job that it was started with. */
-static int no_comparison(const struct driver *d, const struct es_err *fault, struct es_err *err)
-{
-    char text[1024];
-    es_err_text(fault, text, sizeof text);
-    if (!d->options->accept_change)
-        return es_err_set(err, fault->code, "comparing with the saved job", fault->subject,
-                          "%s: --accept-change goes on without it", fault->why);
-    es_say("%s (going on without it: --accept-change)", text);
-    return 0;
-}
-
-static void say_difference(char *lines)
-{
-    es_say("the job differs from the one that this run was started with:");
-    for (char *line; (line = strsep(&lines, "\n")) && lines;)
-        es_say("  %s", line);
-}
-
-static int check_change(struct driver *d, struct es_err *err)
-{
-    char *difference = NULL;
-    struct es_job *before = NULL;
-    struct es_err fault = {0};
-    int rc = es_folder_load_job(d->target.run_dir, NULL, &before, &fault);
-    if (rc == ES_ERR_NOENT)
-        return 0;
-    if (rc < 0)
-        return no_comparison(d, &fault, err);
-    if (es_job_differs(before, d->target.job, &difference) > 0 && !d->options->accept_change) {
-        say_difference(difference);
-        rc = es_err_set(err, ES_ERR_USAGE, "resuming the run", d->target.run_dir,
-                        "the evaluator or layout changed: --accept-change goes on all the same, "
-                        "another RUN_ID begins afresh");
-    }
-    free(difference);
-    es_job_free(before);
-    return rc;
-}
-
 /* Whether a driver beside this one can see what is done: without markers it cannot. */
 static bool can_share(const struct driver *d)
 {
@@ -213,6 +175,16 @@ static int enter_run(struct driver *d, struct es_err *err)
     return es_keeper_start(d->lock, ES_LOCK_BEAT_S, &d->keeper, err);
 }
 
+/* What other runs have finished counts here, before anybody joins. */
+static int reuse(struct driver *d, struct es_err *err)
+{
+    if (d->target.job->run.n_reuse == 0)
+        return 0;
+    int rc = es_folder_epoch(d->target.run_dir, &d->target.not_before_ns, err);
+    return rc < 0 ? rc
+                  : es_reuse_take_all(&d->target, d->options->accept_change, d->options->quiet, err);
+}
+
 /* The owner starts the run: what it leaves here is what others join. */
 static int start_run(struct driver *d, struct es_err *err)
 {
@@ -220,6 +192,8 @@ static int start_run(struct driver *d, struct es_err *err)
                                  d->provenance.job_text_n, err);
     if (rc == 0 && (d->options->no_resume || !d->target.job->run.resume))
         rc = es_folder_begin_epoch(d->target.run_dir, getenv("SLURM_JOB_ID"), err);
+    if (rc == 0)
+        rc = reuse(d, err);
     if (rc == 0 && can_share(d))
         es_lock_set_ready(d->lock);
     return rc;
@@ -233,12 +207,19 @@ static int open_run_folder(struct driver *d, struct es_err *err)
     if (rc == 0) {
         if (!d->has_joined)
             es_folder_sweep(d->target.run_dir);
-        rc = check_change(d, err);
+        rc = d->has_joined ? 0 : es_reuse_check(&d->target, err); /* before anything is written */
     }
+    if (rc == 0)
+        rc = es_change_check(d->target.run_dir, d->target.job, d->options->accept_change,
+                             "resuming the run",
+                             "the evaluator or layout changed: --accept-change goes on all the "
+                             "same, another RUN_ID begins afresh", err);
     if (rc == 0)
         rc = es_provenance_init(&d->provenance, &d->target, err);
     if (rc == 0 && !d->has_joined)
         rc = start_run(d, err);
+    if (rc == 0)
+        rc = es_provenance_add_adopted(&d->provenance, &d->target, err);
     if (rc == 0)
         rc = es_folder_epoch(d->target.run_dir, &d->target.not_before_ns, err);
     if (rc == 0)

@@ -9,6 +9,7 @@ int es_cmd_status(int argc, char **argv);
 int es_cmd_consolidate(int argc, char **argv);
 int es_cmd_export(int argc, char **argv);
 int es_cmd_retry(int argc, char **argv);
+int es_cmd_adopt(int argc, char **argv);
 int es_cmd_simulate(int argc, char **argv);
 
 #endif

@@ -27,6 +27,7 @@ static const struct command {
      es_cmd_consolidate},
     {"export", "RUN_DIR|JOB", "long CSV of every metric on stdout", es_cmd_export},
     {"retry", "RUN_DIR|JOB", "clear failed (or done) units, to run them again", es_cmd_retry},
+    {"adopt", "RUN_DIR JOB", "let another run's finished units count in this one", es_cmd_adopt},
     {"simulate", "JOB", "the scheduler on a virtual clock: what a sweep will take", es_cmd_simulate},
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])

@@ -2,6 +2,7 @@
 
 #include "evalsweep/version.h"
 #include "mpi/transport.h"
+#include "run/adopt.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -28,6 +29,15 @@ int es_provenance_init(struct es_provenance *provenance, const struct es_target 
     return rc;
 }
 
+int es_provenance_add_adopted(struct es_provenance *provenance, const struct es_target *target,
+                              struct es_err *err)
+{
+    int rc = es_adopt_sources(target->run_dir, &provenance->adopted, err);
+    if (rc == 0 && provenance->adopted.len)
+        es_provenance_add(provenance, "adopted_from", provenance->adopted.data);
+    return rc;
+}
+
 void es_provenance_add(struct es_provenance *provenance, const char *name, const char *value)
 {
     if (provenance->n < ES_PROVENANCE_MAX)
@@ -37,6 +47,7 @@ void es_provenance_add(struct es_provenance *provenance, const char *name, const
 void es_provenance_clear(struct es_provenance *provenance)
 {
     es_buf_clear(&provenance->versions);
+    es_buf_clear(&provenance->adopted);
     free(provenance->job_text);
     *provenance = (struct es_provenance){0};
 }

@@ -40,6 +40,9 @@ void es_job_free(struct es_job *job)
     free(job->path);
     free(job->run.root);
     free(job->run.id);
+    for (size_t i = 0; i < job->run.n_reuse; i++)
+        free(job->run.reuse[i]);
+    free(job->run.reuse);
     free(job->layout);
     es_grid_free(job->grid);
     free(job->exclude);

@@ -63,6 +63,10 @@ static const struct jobfile_field run_fields[] = {
      .missing = "there is no run id: set run.id or the environment's RUN_ID"},
     {.key = "resume", BOOL(run.resume)},
     {.key = "fsync", BOOL(run.fsync)},
+    {.key = "reuse",
+     .kind = JOBFILE_CUSTOM,
+     .read = es_jobfile_read_reuse,
+     .write = es_jobfile_write_reuse},
     {.key = NULL},
 };
 

@@ -137,6 +137,10 @@ int es_jobfile_read_layers(struct jobfile_reader *reader, const cJSON *item);
 int es_jobfile_read_grid(struct jobfile_reader *reader, const cJSON *item);
 int es_jobfile_read_task_costs(struct jobfile_reader *reader, const cJSON *item);
 
+/* ---- jobfile_reuse.c ---- */
+
+int es_jobfile_read_reuse(struct jobfile_reader *reader, const cJSON *item);
+
 /* ---- jobfile_evaluator.c ---- */
 
 int es_jobfile_read_command(struct jobfile_reader *reader, const cJSON *item);
@@ -144,6 +148,7 @@ int es_jobfile_read_env(struct jobfile_reader *reader, const cJSON *item);
 
 /* ---- jobfile_text.c: `write` functions of fields ---- */
 
+void es_jobfile_write_reuse(const struct es_job *job, struct es_buf *text);
 void es_jobfile_write_checkpoints(const struct es_job *job, struct es_buf *text);
 void es_jobfile_write_layers(const struct es_job *job, struct es_buf *text);
 void es_jobfile_write_tasks(const struct es_job *job, struct es_buf *text);

@@ -20,6 +20,18 @@ static void separate(struct es_buf *text, size_t i)
 
 /* ---- `write` functions of fields; one that has nothing to say appends nothing ---- */
 
+void es_jobfile_write_reuse(const struct es_job *job, struct es_buf *text)
+{
+    if (job->run.n_reuse == 0)
+        return;
+    es_buf_putc(text, '[');
+    for (size_t i = 0; i < job->run.n_reuse; i++) {
+        separate(text, i);
+        put_string(text, job->run.reuse[i]);
+    }
+    es_buf_putc(text, ']');
+}
+
 void es_jobfile_write_checkpoints(const struct es_job *job, struct es_buf *text)
 {
     es_buf_putc(text, '[');

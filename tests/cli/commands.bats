@@ -2,7 +2,7 @@
 
 load ../helper/common
 
-commands="check plan run status consolidate export retry simulate"
+commands="check plan run status consolidate export retry adopt simulate"
 
 @test "--help of every command is on stdout, and 0" {
     run "$evalsweep" --help

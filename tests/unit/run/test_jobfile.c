@@ -133,6 +133,7 @@ static void test_defaults(void **state)
     assert_string_equal(job->run.id, "demo");
     assert_true(job->run.resume);
     assert_false(job->run.fsync);
+    assert_int_equal(job->run.n_reuse, 0);
     assert_string_equal(job->layout, ES_LAYOUT_DEFAULT);
     assert_null(job->exclude);
     assert_int_equal(job->evaluator.mode, ES_EVALUATOR_ONE_SHOT);
@@ -170,7 +171,8 @@ static const char everything[] =
     " 'grid': {'checkpoints': ['step0', 'st\\u00e9p \\\"1\\\"'], 'layers': [0, 10000],\n"
     "          'tasks': ['A', 'B.x'], 'exclude': [{'task': 'A', 'layer': [0]}]},\n"
     " 'layout': 'out/{task}/{layer}/{checkpoint}',\n"
-    " 'run': {'root': '/data/runs/', 'id': 'r-1', 'resume': false, 'fsync': true}}\n";
+    " 'run': {'root': '/data/runs/', 'id': 'r-1', 'resume': false, 'fsync': true,\n"
+    "         'reuse': ['r-0', '\\u00e9']}}\n";
 
 static void check_everything(const struct es_job *job)
 {
@@ -178,6 +180,9 @@ static void check_everything(const struct es_job *job)
     assert_string_equal(job->run.id, "r-1");
     assert_false(job->run.resume);
     assert_true(job->run.fsync);
+    assert_int_equal(job->run.n_reuse, 2);
+    assert_string_equal(job->run.reuse[0], "r-0");
+    assert_string_equal(job->run.reuse[1], "\xc3\xa9");
     assert_string_equal(job->layout, "out/{task}/{layer}/{checkpoint}");
     assert_int_equal(es_grid_n_units(job->grid), 8);
     assert_string_equal(es_grid_checkpoint(job->grid, 1), "st\xc3\xa9p \"1\"");
@@ -453,11 +458,12 @@ static void test_errors(void **state)
                         "evaluator, resources, schedule, limits"},
         {"{'run': {'a\\\"b': 1}}",
          "line 1: $.run[\"a\\\"b\"]: unknown key \"a\\\"b\"; expected one "
-         "of root, id, resume, fsync"},
+         "of root, id, resume, fsync, reuse"},
         {"{'run': {'id': 'a',\n 'id': 'b'}}",
          "line 2: $.run.id: the key stands twice in its object"},
         {"{'run': {'depends': true}}",
-         "line 1: $.run.depends: unknown key \"depends\"; expected one of root, id, resume, fsync"},
+         "line 1: $.run.depends: unknown key \"depends\"; expected one of root, id, resume, fsync, "
+         "reuse"},
         {"{" RUN ", " GRID "}", "line 1: $: evaluator.command is missing"},
         {"{" RUN ",\n 'evaluator': {'mode': 'null'}}", "line 1: $: grid.checkpoints is missing"},
         {"{" RUN ",\n'grid': {'checkpoints': ['a'], 'layers': [1]}}",
@@ -472,6 +478,14 @@ static void test_errors(void **state)
         {"{'run': {'id': '..'}}", "line 1: $.run.id: \"..\" names a folder above or itself"},
         {"{'run': {'id': '\xff'}}",
          "line 1: $.run.id: expected a string, found bytes that are not UTF-8"},
+        {"{'run': {'id': 'a', 'reuse': 'b'}}",
+         "line 1: $.run.reuse: expected a list of run ids, found \"b\""},
+        {"{'run': {'id': 'a', 'reuse': ['b', 7]}}",
+         "line 1: $.run.reuse[1]: expected a run id, found 7"},
+        {"{'run': {'id': 'a', 'reuse': ['b', 'a/b']}}",
+         "line 1: $.run.reuse[1]: \"a/b\" holds a '/'"},
+        {"{'run': {'id': 'a', 'reuse': ['b', 'c', 'b']}}",
+         "line 1: $.run.reuse[2]: \"b\" stands in the list twice"},
         {"{'run': {'root': '', 'id': 'a'}}", "line 1: $.run.root: \"\" is empty"},
         {"{'run': {'id': 'a', 'resume': 1}}",
          "line 1: $.run.resume: expected true or false, found 1"},
@@ -912,7 +926,7 @@ static void test_text(void **state)
     assert_string_equal(
         text, "{\n"
               "  \"run\": {\"root\": \"/data/runs/\", \"id\": \"r-1\", \"resume\": false, "
-              "\"fsync\": true},\n"
+              "\"fsync\": true, \"reuse\": [\"r-0\", \"\xc3\xa9\"]},\n"
               "  \"layout\": \"out/{task}/{layer}/{checkpoint}\",\n"
               "  \"grid\": {\"checkpoints\": [\"step0\", \"st\xc3\xa9p \\\"1\\\"\"], \"layers\": "
               "[0, 10000], "
