@@ -81,7 +81,8 @@ struct driver {
     char run_dir[PATH_MAX]; /* absolute */
     struct es_provenance provenance;
     const struct launch *launch;
-    double started_s;
+    double started_s; /* the process: the job's time counts from there */
+    double begun_s;   /* rank 0's work, when MPI was there: wall_s counts from there */
     struct es_slurm *slurm;
     int signal_fd;
     int prepared_rc;
@@ -463,7 +464,7 @@ static void say_end(const struct driver *d, int exit_code)
 {
     const struct es_run_state *state = &d->outcome.state;
     char wall[32], failed[64] = "", unscored[64] = "";
-    es_ui_duration(es_clock_mono_s() - d->started_s, wall);
+    es_ui_duration(es_clock_mono_s() - d->begun_s, wall);
     if (state->counts.failed)
         (void)snprintf(failed, sizeof failed, ", %u failed", state->counts.failed);
     if (state->counts.done_without_score)
@@ -507,7 +508,7 @@ static void print_json(const struct driver *d)
     es_buf_puts(&text, ",\"eta_s\":");
     es_buf_json_double(&text, state->counts.pending ? state->eta_s : 0);
     es_buf_puts(&text, ",\"alive\":false,\"wall_s\":");
-    es_buf_json_double(&text, es_clock_mono_s() - d->started_s);
+    es_buf_json_double(&text, es_clock_mono_s() - d->begun_s);
     es_buf_printf(&text, ",\"evaluated\":%u,\"skipped\":%u,\"retries\":%u}", state->n_evaluated,
                   state->n_skipped, state->n_retries);
     es_json_out(&text);
@@ -567,6 +568,7 @@ static struct part run_rank_0(const struct run_options *options, const struct la
             .bridge = bridge,
             .n_ranks = es_bridge_transport(bridge)->size,
             .started_s = launch->started_s,
+            .begun_s = es_clock_mono_s(),
             .signal_fd = es_signal_open_drain(),
         };
         (void)es_slurm_ask(launch->is_srun, &d->slurm, NULL); /* it is not needed to run */
