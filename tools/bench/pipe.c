@@ -5,6 +5,7 @@
  *
  * The command is an evaluator in mode persistent. Prints the seconds that all units took.
  */
+#include "bare_marker.h"
 #include "core/num.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
@@ -17,8 +18,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* About the size of a marker. */
-#define MARKER_BYTES 400
 #define REPLY_FD 3
 
 struct evaluator {
@@ -67,21 +66,6 @@ static void ask(const struct evaluator *evaluator, int64_t unit, const char *dir
     } while (line[n - 1] != '\n');
 }
 
-static void write_marker(int dir_fd, int64_t unit)
-{
-    static const char bytes[MARKER_BYTES] = {0};
-    char folder[32], temp[64], marker[64];
-    (void)snprintf(folder, sizeof folder, "%lld", (long long)unit);
-    (void)snprintf(temp, sizeof temp, "%s/.temp", folder);
-    (void)snprintf(marker, sizeof marker, "%s/done.json", folder);
-    if (mkdirat(dir_fd, folder, 0777) < 0)
-        die("making a folder failed");
-    int fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0 || es_fd_write_all(fd, bytes, sizeof bytes) < 0 || close(fd) < 0 ||
-        renameat(dir_fd, temp, dir_fd, marker) < 0)
-        die("writing a marker failed");
-}
-
 int main(int argc, char **argv)
 {
     int64_t n_units;
@@ -95,7 +79,8 @@ int main(int argc, char **argv)
     double begun_s = es_clock_mono_s();
     for (int64_t i = 0; i < n_units; i++) {
         ask(&evaluator, i, argv[2]);
-        write_marker(dir_fd, i);
+        if (bare_marker_write(dir_fd, i) < 0)
+            die("writing a marker failed");
     }
     printf("%.6f\n", es_clock_mono_s() - begun_s);
     es_fd_close(&evaluator.request_fd);

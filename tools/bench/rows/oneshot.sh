@@ -15,6 +15,9 @@ ours() {
     each "$(run_job_s 2)" $n_fast
 }
 spawn_loop() { each "$("$PROGRAMS/bench_spawn" $n_fast 2 /bin/true)" $n_fast; }
+spawn_loop_with_markers() {
+    each "$("$PROGRAMS/bench_spawn" $n_fast 2 --markers "$SCRATCH/runs/$(fresh_run_id)" /bin/true)" $n_fast
+}
 with_xargs() { each "$(seq $n_fast | seconds_of xargs -P2 -n1 /bin/true)" $n_fast; }
 with_parallel() { each "$(seq $n_slow | seconds_of parallel -j2 -n0 /bin/true)" $n_slow; }
 with_makeflow() {
@@ -83,10 +86,13 @@ make_venv() {
 }
 
 write_scripts
-interleave ours spawn_loop
+interleave ours spawn_loop spawn_loop_with_markers
 row "$figure" "$(calc "$(median ours) * 1e6") us/unit" \
     "bare spawn + wait loop: $(calc "$(median spawn_loop) * 1e6") us/unit" \
     "$(ratio ours spawn_loop)" "<= 1.25"
+row "$figure" "$(calc "$(median ours) * 1e6") us/unit" \
+    "the same loop with a folder and a marker: $(calc "$(median spawn_loop_with_markers) * 1e6") us/unit" \
+    "$(ratio ours spawn_loop_with_markers)" "-"
 others with_makeflow makeflow ">= 3" coop-computing-tools is_installed makeflow
 others with_parallel "GNU parallel" ">= 10" parallel is_installed parallel
 others with_xargs "xargs -P" - findutils is_installed xargs
