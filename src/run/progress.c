@@ -224,9 +224,8 @@ int es_progress_mark(const struct es_progress *progress, struct es_units *units,
 }
 
 static void add_field(struct es_buf *line, enum column column, const struct es_grid *grid,
-                      uint32_t unit_id, enum es_status status, const struct es_result *result)
+                      struct es_unit unit, enum es_status status, const struct es_result *result)
 {
-    struct es_unit unit = es_grid_unit(grid, unit_id);
     char utc[24];
     switch (column) {
     case COLUMN_FINISHED:
@@ -270,11 +269,12 @@ void es_progress_add(struct es_progress *progress, const struct es_grid *grid, u
                      enum es_status status, const struct es_result *result)
 {
     struct es_buf *lines = &progress->lines;
+    struct es_unit unit = es_grid_unit(grid, unit_id);
     size_t len = lines->len;
     for (size_t i = 0; i < progress->n_columns; i++) {
         if (i)
             es_buf_putc(lines, ',');
-        add_field(lines, progress->columns[i], grid, unit_id, status, result);
+        add_field(lines, progress->columns[i], grid, unit, status, result);
     }
     es_buf_puts(lines, progress->newline);
     if (lines->failed && lines->data) { /* no part of a line */
