@@ -80,6 +80,18 @@ static int parse_tree(struct jobfile_reader *reader)
     return 0;
 }
 
+/* What each key by itself cannot show. */
+static int check_limits(const struct jobfile_reader *reader)
+{
+    double limit_s = reader->job->limits.time_limit_s, grace_s = reader->job->limits.grace_s;
+    if (limit_s == 0 || limit_s > grace_s)
+        return 0;
+    return es_err_set(reader->err, ES_ERR_USAGE, JOBFILE_DOING, reader->path,
+                      "$.limits.time_limit_s: expected more than limits.grace_s (%g s), found %g: "
+                      "nothing would ever start",
+                      grace_s, limit_s);
+}
+
 static void clear_reader(struct jobfile_reader *reader)
 {
     cJSON_Delete(reader->root);
@@ -102,6 +114,8 @@ int es_job_parse(const char *text, size_t n, const char *path,
         rc = es_jobfile_override(&reader, overrides);
     if (rc == 0)
         rc = es_jobfile_read_fields(&reader, reader.root, es_jobfile_fields);
+    if (rc == 0)
+        rc = check_limits(&reader);
     clear_reader(&reader);
     if (rc < 0) {
         es_job_free(reader.job);

@@ -630,6 +630,9 @@ static void test_errors(void **state)
         {"{" RUN ", " GRID ", " EVALUATOR ", 'schedule': {'task_cost_s': []}}",
          "line 1: $.schedule.task_cost_s: expected an object of seconds by task, found an empty "
          "list"},
+        {"{" RUN ", " GRID ", " EVALUATOR ", 'limits': {'time_limit_s': 10, 'grace_s': 10}}",
+         "$.limits.time_limit_s: expected more than limits.grace_s (10 s), found 10: nothing would "
+         "ever start"},
         {"{" RUN ", " GRID ", " EVALUATOR ", 'limits': {'max_consecutive_failures': 0}}",
          "line 1: $.limits.max_consecutive_failures: expected a whole number from 1 to 1000000, "
          "found 0"},
