@@ -77,7 +77,9 @@ struct driver {
     struct es_keeper *keeper;
     bool has_joined;    /* another driver owned the run when this one came */
     int64_t started_ns; /* of the run */
+    struct es_company_config company;
     struct es_recorder *recorder;
+    struct es_counts counts; /* when it started */
     char run_dir[PATH_MAX]; /* absolute */
     struct es_provenance provenance;
     const struct launch *launch;
@@ -225,7 +227,8 @@ static int open_run_folder(struct driver *d, struct es_err *err)
         rc = es_folder_epoch(d->target.run_dir, &d->target.not_before_ns, err);
     if (rc == 0)
         rc = es_folder_started(d->target.run_dir, &d->started_ns, err);
-    if (d->has_joined && !d->options->no_retry_failed) /* what failed for good in this run did so for all of its drivers */
+    /* What failed for good in this run did so for all of its drivers. */
+    if (d->has_joined && !d->options->no_retry_failed)
         d->target.failed_not_before_ns = d->started_ns;
     if (rc == 0 && !realpath(d->target.run_dir, d->run_dir))
         rc = es_err_sys(err, errno, "opening the run folder", d->target.run_dir);
@@ -262,6 +265,35 @@ static int check_join(const struct driver *d, struct es_err *err)
                : 0;
 }
 
+/* The table of units is the recorder's from here on. */
+static int start_recorder(struct driver *d, struct es_err *err)
+{
+    if (d->options->accept_change)
+        es_provenance_add(&d->provenance, "accepted_change",
+                          "evaluator or layout may differ from those the run was started with");
+    d->company = (struct es_company_config){
+        .lock = d->lock,
+        .layout = d->target.layout,
+        .pending = d->pending,
+        .n_pending = d->n_pending,
+        .not_before_ns = d->target.not_before_ns,
+        .started_ns = d->started_ns,
+        .keeps_failed = d->options->no_retry_failed,
+        .stale_s = ES_LOCK_STALE_S,
+    };
+    struct es_recorder_config recorder_config = {
+        .units = d->units,
+        .run_dir = d->run_dir,
+        .keeper = d->keeper,
+        .company = can_share(d) ? &d->company : NULL,
+        .attributes = d->provenance.attributes,
+        .n_attributes = d->provenance.n,
+        .sync = d->target.job->run.fsync,
+    };
+    d->counts = es_units_count(d->units);
+    return es_recorder_start(&recorder_config, &d->recorder, err);
+}
+
 static int prepare(struct driver *d, struct es_err *err)
 {
     bool is_measured; /* of no interest here: the model has a prior for everything */
@@ -285,6 +317,8 @@ static int prepare(struct driver *d, struct es_err *err)
         rc = list_pending(d, err);
     if (rc == 0)
         rc = es_forecast_learn(&d->target, d->units, &d->cost, &is_measured, err);
+    if (rc == 0)
+        rc = start_recorder(d, err);
     return rc;
 }
 
@@ -317,7 +351,7 @@ static int prepare_alive(struct driver *d)
 
 static void say_start(const struct driver *d)
 {
-    struct es_counts counts = es_units_count(d->units);
+    struct es_counts counts = d->counts;
     es_target_say_findings(&d->target, &d->summary);
     if (d->options->quiet)
         return;
@@ -369,33 +403,12 @@ static void finish_alive(struct driver *d)
 
 static int coordinate(struct driver *d, struct es_err *err)
 {
-    if (d->options->accept_change)
-        es_provenance_add(&d->provenance, "accepted_change",
-                          "evaluator or layout may differ from those the run was started with");
-    struct es_company_config company = {
-        .lock = d->lock,
-        .layout = d->target.layout,
-        .pending = d->pending,
-        .n_pending = d->n_pending,
-        .not_before_ns = d->target.not_before_ns,
-        .started_ns = d->started_ns,
-        .keeps_failed = d->options->no_retry_failed,
-        .stale_s = ES_LOCK_STALE_S,
-    };
-    struct es_recorder_config recorder_config = {
-        .units = d->units,
-        .run_dir = d->run_dir,
-        .keeper = d->keeper,
-        .company = can_share(d) ? &company : NULL,
-        .attributes = d->provenance.attributes,
-        .n_attributes = d->provenance.n,
-        .sync = d->target.job->run.fsync,
-    };
     struct es_coordinator_config config = {
         .job = d->target.job,
         .pending = d->pending,
         .n_pending = d->n_pending,
-        .counts = es_units_count(d->units),
+        .counts = d->counts,
+        .recorder = d->recorder,
         .cost = d->cost,
         .transport = es_bridge_transport(d->bridge),
         .pulse = {.beat_s = ES_BEAT_INTERVAL_S,
@@ -416,11 +429,7 @@ static int coordinate(struct driver *d, struct es_err *err)
         .note = es_ui_note,
         .context = &d->ui,
     };
-    int rc = es_recorder_start(&recorder_config, &d->recorder, err);
-    if (rc < 0)
-        return rc;
-    config.recorder = d->recorder;
-    rc = es_coordinator_run(&config, &d->outcome, err);
+    int rc = es_coordinator_run(&config, &d->outcome, err);
     finish_alive(d);
     return rc;
 }
@@ -541,6 +550,7 @@ struct part {
 
 static void driver_free(struct driver *d)
 {
+    (void)es_recorder_finish(d->recorder, NULL); /* a run that ended before its first unit */
     es_slurm_free(d->slurm);
     es_keeper_stop(d->keeper);
     es_lock_release(d->lock);
