@@ -80,6 +80,7 @@ int es_company_create(const struct es_company_config *config, const char *run_di
     company->config = *config;
     company->grid = grid;
     company->owns = es_lock_owns(config->lock);
+    company->had_others = !company->owns; /* the one that was joined, though it may be gone by the first look */
     es_result_init(&company->result);
     company->flags = es_mem_calloc(es_grid_n_units(grid), 1);
     company->n_left = es_mem_calloc(
