@@ -51,6 +51,7 @@ struct run_options {
     bool no_resume;
     bool no_retry_failed;
     bool accept_change;
+    bool allow_cpu;
 };
 
 /* How this process came to be. */
@@ -107,6 +108,8 @@ static int parse(int argc, char **argv, struct run_options *options, enum es_opt
          &options->no_retry_failed, NULL, NULL},
         {"accept-change", NULL, "go on although evaluator or layout changed",
          &options->accept_change, NULL, NULL},
+        {"allow-cpu", NULL, "where no rank has a GPU, work without, whatever gpus_per_worker says",
+         &options->allow_cpu, NULL, NULL},
         {"progress", "bar|lines|none", "how progress is shown on stderr", NULL,
          &options->progress, NULL},
         {"quiet", NULL, "only errors and the summary", &options->quiet, NULL, NULL},
@@ -423,6 +426,7 @@ static int coordinate(struct driver *d, struct es_err *err)
         .signal_fd = d->signal_fd,
         .started_s = d->started_s,
         .slurm = d->slurm,
+        .allow_cpu = d->options->allow_cpu,
         .is_srun = d->launch->is_srun,
         .report = d->ui.kind == ES_UI_NONE ? NULL : es_ui_report,
         .report_interval_s = es_ui_interval_s(&d->ui),

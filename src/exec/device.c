@@ -63,13 +63,29 @@ static void copy_list(char *ret_list, const char *list)
     ret_list[n] = '\0';
 }
 
+/* The host's name; several of Slurm's nodes may be on one host (slurmd -N), each with its devices.
+ */
+static void look_at_node_name(char *ret_node)
+{
+    char host[ES_DEVICE_NODE_SIZE / 2] = "";
+    const char *slurm_node = getenv("SLURMD_NODENAME");
+    if (gethostname(host, sizeof host - 1) < 0)
+        host[0] = '\0';
+    size_t n = strcspn(host, ".");
+    if (slurm_node && (strcspn(slurm_node, ".") != n || strncmp(host, slurm_node, n) != 0))
+        (void)snprintf(ret_node, ES_DEVICE_NODE_SIZE, "%s/%.100s", host, slurm_node);
+    else
+        (void)snprintf(ret_node, ES_DEVICE_NODE_SIZE, "%s", host);
+}
+
 void es_device_look_under(const char *root, struct es_device_facts *ret_facts)
 {
-    static const char *const variables[] = {"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"};
+    /* HIP counts within what ROCR shows, and takes CUDA's for its own where that is set. */
+    static const char *const variables[] = {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
+                                            "ROCR_VISIBLE_DEVICES"};
     struct es_device_facts facts = {.per_task = is_bound_by_slurm()};
-    if (gethostname(facts.node, sizeof facts.node - 1) < 0)
-        facts.node[0] = '\0';
-    for (size_t i = 0; i < 2 && !facts.variable[0]; i++) {
+    look_at_node_name(facts.node);
+    for (size_t i = 0; i < 3 && !facts.variable[0]; i++) {
         const char *list = getenv(variables[i]);
         if (!list)
             continue;
@@ -192,11 +208,12 @@ static int fail_too_few(const struct rule *rule, const struct node *node,
     uint32_t n_needed = (rank->per_task ? 1 : places) * rule->gpus_per_worker;
     return es_err_set(err, ES_ERR_USAGE, "binding GPUs", rank->node,
                       "%u GPUs are needed (workers here: %u, gpus_per_worker %u, workers_per_gpu "
-                      "%u%s), and %u are visible (%s%s%s)",
+                      "%u%s), and %u are visible (%s%s%s)%s",
                       n_needed, node->n_workers, rule->gpus_per_worker, rule->workers_per_gpu,
                       rank->per_task ? ", bound for each task" : "", n_seen,
                       rank->variable[0] ? rank->variable : "in /dev", rank->variable[0] ? "=" : "",
-                      rank->visible);
+                      rank->visible,
+                      n_seen ? "" : ": --allow-cpu runs without, if no rank has any");
 }
 
 /* One working rank; ret_binding NULL: only checks. */
@@ -288,4 +305,15 @@ int es_device_bind(const struct es_device_facts *facts, const uint8_t *works, ui
         rc = bind_all(&rule, sorted, n_ranks, ret_bindings, err);
     free(sorted);
     return rc;
+}
+
+bool es_device_any(const struct es_device_facts *facts, const uint8_t *works, uint32_t n_ranks)
+{
+    char list[ES_DEVICE_LIST_SIZE];
+    for (uint32_t i = 0; i < n_ranks; i++) {
+        seen_list(&facts[i], list);
+        if (works[i] && count_entries(list) > 0)
+            return true;
+    }
+    return false;
 }

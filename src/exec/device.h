@@ -19,7 +19,7 @@
 /* What one rank sees. Texts are "" when a variable is not set. */
 struct es_device_facts {
     char node[ES_DEVICE_NODE_SIZE]; /* ranks with the same text share a node */
-    char variable[32];              /* CUDA_VISIBLE_DEVICES or ROCR_VISIBLE_DEVICES: which is set */
+    char variable[32];              /* CUDA_, HIP_ or ROCR_VISIBLE_DEVICES: the first that is set */
     char visible[ES_DEVICE_LIST_SIZE]; /* its value; of one that is longer, the whole entries */
     bool per_task;                     /* Slurm bound devices for each task */
     uint32_t n_found;                  /* GPUs that the system shows, when no variable is set */
@@ -42,5 +42,8 @@ struct es_device_binding {
 int es_device_bind(const struct es_device_facts *facts, const uint8_t *works, uint32_t n_ranks,
                    uint32_t gpus_per_worker, uint32_t workers_per_gpu,
                    struct es_device_binding *ret_bindings, struct es_err *err);
+
+/* Whether any of the working ranks sees a device. */
+bool es_device_any(const struct es_device_facts *facts, const uint8_t *works, uint32_t n_ranks);
 
 #endif

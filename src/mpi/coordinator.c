@@ -105,7 +105,7 @@ static void send_config(struct coordinator *c, uint32_t rank)
 /* All have greeted, or were given up: the others get their devices and the job. */
 static void configure_all(struct coordinator *c)
 {
-    if (es_roster_bind(&c->roster, c->config->job, &c->fault) < 0) {
+    if (es_roster_bind(&c->roster, c->config->job, c->config->allow_cpu, &c->fault) < 0) {
         c->outcome.ending = ES_ENDING_CANNOT_START;
         return;
     }

@@ -34,6 +34,7 @@ struct es_coordinator_config {
     double started_s; /* of the job, on the clock of es_clock_mono_s: limits.time_limit_s counts from it */
     const struct es_slurm *slurm; /* may know when the job ends; NULL: no */
     int signal_fd;                /* of es_signal_open_drain, or -1 */
+    bool allow_cpu; /* where no rank has a device, work without */
     bool is_srun; /* running units get Slurm's KillWait, nearly, after a SIGTERM; otherwise nothing */
     /* Called every report_interval_s and at the end; may be NULL. */
     void (*report)(void *context, const struct es_run_state *state);

@@ -55,9 +55,10 @@ void es_roster_leave_out(struct es_roster *roster, uint32_t rank)
     at->works = false;
 }
 
-int es_roster_bind(struct es_roster *roster, const struct es_job *job, struct es_err *err)
+int es_roster_bind(struct es_roster *roster, const struct es_job *job, bool allow_cpu,
+                   struct es_err *err)
 {
-    uint32_t n = roster->n_ranks;
+    uint32_t n = roster->n_ranks, gpus_per_worker = job->resources.gpus_per_worker;
     struct es_device_facts *facts = es_mem_calloc(n, sizeof *facts);
     struct es_device_binding *bindings = es_mem_calloc(n, sizeof *bindings);
     uint8_t *works = es_mem_calloc(n, 1);
@@ -71,9 +72,11 @@ int es_roster_bind(struct es_roster *roster, const struct es_job *job, struct es
         facts[r].n_found = hello->n_devices_found;
         works[r] = roster->ranks[r].works;
     }
+    if (rc == 0 && allow_cpu && !es_device_any(facts, works, n))
+        gpus_per_worker = 0;
     if (rc == 0)
-        rc = es_device_bind(facts, works, n, job->resources.gpus_per_worker,
-                            job->resources.workers_per_gpu, bindings, err);
+        rc = es_device_bind(facts, works, n, gpus_per_worker, job->resources.workers_per_gpu,
+                            bindings, err);
     for (uint32_t r = 0; rc == 0 && r < n; r++)
         roster->ranks[r].binding = bindings[r];
     free(facts);

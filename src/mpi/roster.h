@@ -52,8 +52,10 @@ int es_roster_greet(struct es_roster *roster, uint32_t rank, const struct es_mes
 /* A rank will not work: it was given up before it was CONFIGURED, if not before it greeted. */
 void es_roster_leave_out(struct es_roster *roster, uint32_t rank);
 
-/* Binds devices to the working ranks, once all have greeted. */
-int es_roster_bind(struct es_roster *roster, const struct es_job *job, struct es_err *err);
+/* Binds devices to the working ranks, once all have greeted. allow_cpu: if none has a device, they
+ * work without. */
+int es_roster_bind(struct es_roster *roster, const struct es_job *job, bool allow_cpu,
+                   struct es_err *err);
 
 /* Threads that an evaluator of this rank should use: the CPUs that the rank may use, shared out where
  * the ranks of a node are not bound to CPUs of their own. */

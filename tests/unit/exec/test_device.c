@@ -16,6 +16,7 @@
 enum { MAX_RANKS = 8 };
 
 #define CUDA "CUDA_VISIBLE_DEVICES"
+#define HIP "HIP_VISIBLE_DEVICES"
 #define ROCR "ROCR_VISIBLE_DEVICES"
 #define GPU_A "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"
 #define GPU_B "GPU-1b0c6d3e-9f7f-4f19-8d33-97fd6d2d0e33"
@@ -92,6 +93,9 @@ static const struct row rows[] = {
      {0}},
     {"AMD", 1, 1,
      {{"a", ROCR, "0,1", .expected = "0"}, {"a", ROCR, "0,1", .expected = "1", .local_rank = 1}},
+     {0}},
+    {"AMD by HIP's name", 1, 1,
+     {{"a", HIP, "2,3", .expected = "2"}, {"a", HIP, "2,3", .expected = "3", .local_rank = 1}},
      {0}},
     {"no variable, but GPUs in /dev", 1, 1,
      {{"a", "", "", .n_found = 2, .expected = "0"},
@@ -210,8 +214,10 @@ static void test_bind_nobody(void **state)
 /* ------------------------------------------------------------------------------ looking */
 
 static const char *const variables[] = {CUDA,
+                                        HIP,
                                         ROCR,
                                         "SLURM_PROCID",
+                                        "SLURMD_NODENAME",
                                         "SLURM_GPUS_PER_TASK",
                                         "SLURM_NTASKS_PER_GPU",
                                         "SLURM_TRES_PER_TASK",
@@ -264,6 +270,25 @@ static void test_look_per_task(void **state)
     clear_variables();
 }
 
+/* Slurm's nodes on one host are nodes of their own. */
+static void test_look_at_the_node(void **state)
+{
+    (void)state;
+    struct es_device_facts host, same, first, second;
+    clear_variables();
+    es_device_look(&host);
+    (void)setenv("SLURMD_NODENAME", host.node, 1);
+    es_device_look(&same);
+    assert_string_equal(same.node, host.node);
+    (void)setenv("SLURMD_NODENAME", "n1", 1);
+    es_device_look(&first);
+    (void)setenv("SLURMD_NODENAME", "n2", 1);
+    es_device_look(&second);
+    assert_string_not_equal(first.node, second.node);
+    assert_int_equal(strncmp(first.node, host.node, strlen(host.node)), 0);
+    clear_variables();
+}
+
 static void make_device(const char *root, const char *name)
 {
     char path[128];
@@ -299,6 +324,10 @@ static void test_look_counts_devices(void **state)
     assert_int_equal(facts.n_found, 0);
     assert_string_equal(facts.variable, ROCR);
     assert_string_equal(facts.visible, "2,3");
+    (void)setenv(HIP, "1", 1); /* of what ROCR shows */
+    es_device_look_under(root, &facts);
+    assert_string_equal(facts.variable, HIP);
+    assert_string_equal(facts.visible, "1");
     (void)setenv(CUDA, "", 1);
     es_device_look_under(root, &facts);
     assert_string_equal(facts.variable, CUDA);
@@ -336,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_bind),
         cmocka_unit_test(test_bind_nobody),
         cmocka_unit_test(test_look_per_task),
+        cmocka_unit_test(test_look_at_the_node),
         cmocka_unit_test(test_look_counts_devices),
         cmocka_unit_test(test_look_at_a_long_list),
     };

@@ -69,10 +69,39 @@ static void devices_go_to_the_ranks_that_work(void **state)
     for (uint32_t r = 0; r < 3; r++)
         greet(&roster, r, "node1", 8, 8, "4,5");
     assert_int_equal(roster.n_expected, 0);
-    assert_int_equal(es_roster_bind(&roster, &job, NULL), 0);
+    assert_int_equal(es_roster_bind(&roster, &job, false, NULL), 0);
     assert_string_equal(roster.ranks[0].binding.variable, "");
     assert_string_equal(roster.ranks[1].binding.visible, "4");
     assert_string_equal(roster.ranks[2].binding.visible, "5");
+    es_roster_clear(&roster);
+}
+
+static void without_devices_they_work_only_if_allowed(void **state)
+{
+    (void)state;
+    struct es_job job = a_job(true, 1);
+    struct es_roster roster = {0};
+    struct es_err err = {0};
+    assert_int_equal(es_roster_init(&roster, &job, 2, NULL), 0);
+    greet(&roster, 0, "node1", 8, 8, "");
+    greet(&roster, 1, "node2", 8, 8, "");
+    assert_int_equal(es_roster_bind(&roster, &job, false, &err), ES_ERR_USAGE);
+    assert_non_null(strstr(err.why, "--allow-cpu"));
+    assert_int_equal(es_roster_bind(&roster, &job, true, NULL), 0);
+    assert_string_equal(roster.ranks[1].binding.variable, "");
+    es_roster_clear(&roster);
+}
+
+/* A node whose GPUs are gone is no machine without GPUs. */
+static void one_node_without_devices_is_not_allowed(void **state)
+{
+    (void)state;
+    struct es_job job = a_job(true, 1);
+    struct es_roster roster = {0};
+    assert_int_equal(es_roster_init(&roster, &job, 2, NULL), 0);
+    greet(&roster, 0, "node1", 8, 8, "0");
+    greet(&roster, 1, "node2", 8, 8, "");
+    assert_int_equal(es_roster_bind(&roster, &job, true, NULL), ES_ERR_USAGE);
     es_roster_clear(&roster);
 }
 
@@ -115,6 +144,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_are_shared_out_where_ranks_are_not_bound),
         cmocka_unit_test(devices_go_to_the_ranks_that_work),
+        cmocka_unit_test(without_devices_they_work_only_if_allowed),
+        cmocka_unit_test(one_node_without_devices_is_not_allowed),
         cmocka_unit_test(a_greeting_counts_once),
         cmocka_unit_test(one_cpu_is_remarked_upon),
     };
