@@ -33,6 +33,27 @@ commands="check plan run status consolidate export retry adopt simulate"
     [[ "$output" =~ ^evalsweep\ [0-9.]+\ \(Open\ MPI\ v[0-9.]+,\ HDF5\ [0-9.]+,\ cJSON\ [0-9.]+\)$ ]]
 }
 
+@test "the job files that come with it are right, also before their evaluators are there" {
+    for job in "$repo"/jobs/*.json; do
+        "$evalsweep" check "$job" >out
+    done
+    "$evalsweep" check "$repo/jobs/pythia-410m-last4.json" | grep -q '^units  *19712,'
+    "$evalsweep" check "$repo/jobs/pythia-410m-all-layers.json" | grep -q '^units  *123200,'
+}
+
+@test "gpus_per_worker without a GPU: 2, or --allow-cpu" {
+    write_job
+    export CUDA_VISIBLE_DEVICES=''
+    run "$evalsweep" run job.json --set resources.gpus_per_worker=1
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"1 GPUs are needed"*"0 are visible"*"--allow-cpu"* ]]
+    [ "$(n_evaluated)" -eq 0 ]
+    run "$evalsweep" run job.json --set resources.gpus_per_worker=1 --allow-cpu
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"local rank 0, device cpu"* ]]
+    [ "$(n_markers)" -eq 60 ]
+}
+
 @test "check prints the grid, and says where a job file is wrong" {
     write_job
     run "$evalsweep" check job.json
