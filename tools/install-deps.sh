@@ -56,10 +56,21 @@ install() { # PACKAGE...
 mapfile -t wanted < <(missing "${packages[@]}")
 [ "${#wanted[@]}" -eq 0 ] || install "${wanted[@]}"
 
+# For what can be had only on some machines: tests that need it are left out without.
+install_if_possible() { # PACKAGE...
+    (install "$@") || echo "install-deps: going on without $*" >&2
+}
+
 # clang's libFuzzer: without it the fuzz targets run their corpus and no more.
 has_libfuzzer() {
     compgen -G "$(clang -print-resource-dir)/lib/*/libclang_rt.fuzzer*.a" >/dev/null
 }
 if [ "${1-}" = --tests ] && ! has_libfuzzer; then
-    (install libclang-rt-dev) || echo "install-deps: going on without libclang-rt-dev" >&2
+    install_if_possible libclang-rt-dev
+fi
+
+# A Slurm for tests/slurm, which only root can start.
+if [ "${1-}" = --tests ]; then
+    mapfile -t wanted < <(missing munge slurm-client slurmctld slurmd)
+    [ "${#wanted[@]}" -eq 0 ] || install_if_possible "${wanted[@]}"
 fi

@@ -1,0 +1,107 @@
+# For the bats files of this folder: a cluster for each of them, jobs on it, and what they leave.
+
+# shellcheck disable=SC2154 # common.bash sets the names
+load ../helper/common
+
+cluster_sh=$repo/tests/slurm/cluster.sh
+
+setup_file() {
+    local code=0 why
+    cluster=$(mktemp -d "${TMPDIR:-/tmp}/es-slurm-XXXXXX")
+    why=$("$cluster_sh" up "$cluster" 2>&1 3>&-) || code=$?
+    if [ "$code" -eq 77 ]; then
+        export CANNOT=$why
+    elif [ "$code" -ne 0 ]; then
+        echo "$why"
+        "$cluster_sh" down "$cluster"
+        return 1
+    fi
+    export cluster SLURM_CONF=$cluster/slurm.conf EVALSWEEP=$evalsweep EVALSWEEP_HOME=$repo
+    # The nodes are one host: shared memory and addresses would be taken for one node's.
+    export OMPI_MCA_pml=ob1 OMPI_MCA_btl=tcp,self OMPI_MCA_btl_tcp_if_include=lo
+    export EVALSWEEP_COMMENT_S=1 RUN_ID=demo
+}
+
+teardown_file() {
+    "$cluster_sh" down "$cluster"
+    rm -rf "$cluster"
+}
+
+setup() {
+    [ -z "${CANNOT-}" ] || skip "$CANNOT"
+    work=$BATS_TEST_TMPDIR
+    cd "$work" || exit 1
+    unset SLURM_JOB_ID SLURM_PROCID SLURM_STEP_NUM_TASKS
+}
+
+teardown() {
+    [ -z "${CANNOT-}" ] || return 0
+    [ -n "${BATS_TEST_COMPLETED-}" ] || tail -n 40 job.log && tail -n 10 "$cluster"/*.log
+    scancel --user=root 2>/dev/null || true
+}
+
+# write_slurm_job MS [MEMBER]: as write_job, a GPU for each worker; units take MS. The evaluator notes
+# where it is: ./seen has a line "NODE GPUS CPUS" for each process.
+write_slurm_job() {
+    write_job --sleep-ms "$1"
+    note_where
+    sed -i -e "s#\"command\": \[#&\"$work/where\", #" \
+        -e "s#^  \"evaluator\"#  \"limits\": {\"heartbeat_s\": 5, \"grace_s\": 12},\n  \"resources\": {\"gpus_per_worker\": 1},\n&#" job.json
+}
+
+note_where() {
+    cat >where <<END
+#!/bin/bash
+echo "\$SLURMD_NODENAME \$CUDA_VISIBLE_DEVICES \$(nproc)" >>"$work/seen"
+exec "\$@"
+END
+    chmod +x where
+}
+
+# submit [SBATCH_OPTION...]: job.json on 4 nodes with 2 ranks each. Sets $id.
+submit() {
+    id=$(sbatch --parsable --nodes=4 --ntasks-per-node=2 --gpus-per-node=2 --cpus-per-task=1 \
+        --output=job.log "$@" "${script:-$repo/jobs/evalsweep.sbatch}" job.json)
+}
+
+# wait_until COMMAND...: until it succeeds; after $patience_s (60) it fails.
+wait_until() {
+    local end=$((SECONDS + ${patience_s:-60}))
+    while [ "$SECONDS" -lt "$end" ]; do
+        if "$@"; then return 0; fi
+        sleep 0.1
+    done
+    echo "in vain: $*"
+    return 1
+}
+
+# job FIELD: of the job, as squeue's --Format has it.
+job() {
+    squeue --noheader --states=all --jobs="$id" --Format="$1:60" | sed 's/ *$//'
+}
+has_state() { [ "$(job State)" = "$1" ]; }
+has_ended() {
+    case $(job State) in COMPLETED | CANCELLED | FAILED | TIMEOUT | NODE_FAIL) true ;; *) false ;; esac
+}
+has_evaluated() { [ "$(n_evaluated)" -ge "$1" ]; }
+has_markers() { [ "$(n_markers)" -ge "$1" ]; }
+
+# The job ends with 0, and every unit is done.
+it_completes() {
+    wait_until has_ended
+    has_state COMPLETED
+    [ "$(n_markers)" -eq 60 ]
+    [ "$("$evalsweep" status --json job.json | json "done")" -eq 60 ]
+    [ -e runs/demo/results.h5 ]
+}
+
+nodes_are_idle() { [ "$(sinfo -h -N -o %t | grep -c '^idle$')" -eq 4 ]; }
+
+# ranks VARIABLE=VALUE: the processes of the job's ranks with this in their environment.
+ranks() {
+    local pid
+    for pid in $(grep -lszxF "SLURM_JOB_ID=$id" /proc/[0-9]*/environ | cut -d/ -f3); do
+        grep -qszxF "$1" "/proc/$pid/environ" || continue
+        if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = evalsweep ]; then echo "$pid"; fi
+    done
+}
