@@ -93,12 +93,10 @@ END
     done
 }
 
-# slurmd's own pid file is written after it has gone to the background.
 start_node() { # N
     SLURM_CONF=$dir/slurm.conf slurmd -N "n$1" -f "$dir/slurm.conf"
 }
 
-# An address of its own for the MUNGE socket, a key, no service.
 start_munge() {
     mkdir -m 700 "$dir/munge"
     dd if=/dev/urandom of="$dir/munge/key" bs=128 count=1 status=none
@@ -111,12 +109,19 @@ n_idle() {
     SLURM_CONF=$dir/slurm.conf timeout 5 sinfo -h -N -o %t 2>/dev/null | grep -c '^idle$' || true
 }
 
-wait_for_nodes() {
+wait_until() { # COMMAND: for 20 s at most
     local i
-    for ((i = 0; i < 300; i++)); do
-        [ "$(n_idle)" -lt "$n_nodes" ] || return 0
+    for ((i = 0; i < 200; i++)); do
+        if "$@"; then return 0; fi
         sleep 0.1
     done
+    return 1
+}
+
+nodes_are_idle() { [ "$(n_idle)" -eq "$n_nodes" ]; }
+
+wait_for_nodes() {
+    wait_until nodes_are_idle && return 0
     echo "cluster.sh: the nodes did not come up:" >&2
     tail -n 5 "$dir"/*.log >&2
     return 1
@@ -143,40 +148,34 @@ up() {
     wait_for_nodes
 }
 
-# The processes whose command line or environment has this cluster's folder in it: daemons, steps, jobs.
-cluster_pids() {
-    local file
-    for file in $(grep -lsaF -e "$dir/" /proc/[0-9]*/cmdline /proc/[0-9]*/environ); do
-        file=${file%/*}
-        file=${file##*/}
-        [ "$file" = $$ ] || [ "$file" = "$BASHPID" ] || echo "$file"
-    done
-}
-
-down() {
-    local pid i
-    [ -e "$dir/slurm.conf" ] || return 0
-    dir=$(cd "$dir" && pwd)
-    SLURM_CONF=$dir/slurm.conf timeout 5 scancel --full --state=RUNNING,PENDING -u root 2>/dev/null || true
-    for i in "$dir"/n*.pid "$dir/slurmctld.pid" "$dir/munge/pid"; do
-        pid=$(cat "$i" 2>/dev/null) && kill -TERM "$pid" 2>/dev/null || true
-    done
-    for ((i = 0; i < 100; i++)); do
-        [ -n "$(daemons)" ] || break
-        sleep 0.1
-    done
-    for pid in $(daemons); do kill -KILL "$pid" 2>/dev/null || true; done
-    rm -rf "$dir"
-}
-
-# Those of the daemons that live: what they are told by their command line.
+# The daemons that live, steps' too: which have this cluster's folder in command line or environment.
 daemons() {
-    local file
-    for file in $(grep -lsaF -e "$dir/" /proc/[0-9]*/cmdline); do
-        case $(tr '\0' ' ' <"$file" 2>/dev/null) in
-        *munged* | *slurmctld* | *slurmd* | *slurmstepd*) echo "$file" | cut -d/ -f3 ;;
+    local pid
+    for pid in $(grep -lsaF -e "$dir/" /proc/[0-9]*/cmdline /proc/[0-9]*/environ | cut -d/ -f3 | sort -u); do
+        case $(cat "/proc/$pid/comm" 2>/dev/null) in
+        munged | slurmctld | slurmd | slurmstepd) echo "$pid" ;;
         esac
     done
+}
+
+no_daemons() { [ -z "$(daemons)" ]; }
+no_jobs() { [ -z "$(timeout 5 squeue -h 2>/dev/null)" ]; }
+
+# Jobs first, so that nothing of them is left behind.
+down() {
+    local pids
+    [ -e "$dir/slurm.conf" ] || return 0
+    dir=$(cd "$dir" && pwd)
+    export SLURM_CONF=$dir/slurm.conf
+    timeout 5 scancel --user=root --state=PENDING 2>/dev/null || true
+    timeout 5 scancel --user=root --full --signal=KILL 2>/dev/null || true
+    wait_until no_jobs || true
+    mapfile -t pids < <(daemons)
+    [ "${#pids[@]}" -eq 0 ] || kill -TERM "${pids[@]}" 2>/dev/null || true
+    wait_until no_daemons || true
+    mapfile -t pids < <(daemons)
+    [ "${#pids[@]}" -eq 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || true
+    rm -rf "$dir"
 }
 
 [ $# -ge 2 ] || usage
