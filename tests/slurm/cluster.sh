@@ -84,7 +84,11 @@ SlurmdTimeout=20
 CommunicationParameters=NoAddrCache
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE OverTimeLimit=0 State=UP
 END
-    printf 'CgroupPlugin=cgroup/v1\nConstrainDevices=no\n' >"$dir/cgroup.conf"
+    # There is nothing for it to do here; which plugin does without a cgroup of its own, depends.
+    case $(slurmd -V) in
+    'slurm-wlm 2'[0-3].*) echo CgroupPlugin=cgroup/v1 ;;
+    *) echo CgroupPlugin=disabled ;;
+    esac >"$dir/cgroup.conf"
     for ((i = 1; i <= n_nodes; i++)); do
         mkdir -p "$dir/n$i/spool" "$dir/n$i/tmp"
         echo "NodeName=n$i NodeHostname=$host NodeAddr=127.0.0.1 Port=$((base + i)) CPUs=$(nproc)" \

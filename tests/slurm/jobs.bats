@@ -64,24 +64,26 @@ END
     [ "$(n_evaluated)" -le $((60 + 8)) ]
 }
 
-@test "a node dies with slurmd and step, or is set down: the others go on" {
+@test "a node dies with slurmd and step: the others go on" {
     write_slurm_job 300
     submit
     wait_until has_evaluated 10
-    pids=$(ranks SLURMD_NODENAME=n3)
-    # shellcheck disable=SC2086 # several
-    steps=$(ps -o ppid= -p "${pids//$'\n'/,}" | sort -u)
-    # shellcheck disable=SC2086
-    kill -KILL "$(cat "$cluster/n3.pid")" $steps $pids
+    kill_node n3
     it_completes
     [ "$(n_evaluated)" -le $((60 + 2)) ]
     "$cluster_sh" node "$cluster" 3 3>&-
     wait_until nodes_are_idle
+}
 
-    rm -rf runs count
+@test "a node is set down: the others go on, and when the step breaks off it starts again without it" {
+    write_slurm_job 500
     submit
     wait_until has_evaluated 10
     scontrol update nodename=n3 state=down reason=test
+    wait_until grep -q 'Node failure on n3' job.log
+    wait_until has_evaluated 20
+    kill -KILL "$(ranks SLURM_PROCID=2)"
     it_completes
-    [ "$(n_evaluated)" -le $((60 + 2)) ]
+    grep -q '; 6 ranks;' job.log
+    [ "$(n_evaluated)" -le $((60 + 8)) ]
 }

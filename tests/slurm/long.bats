@@ -36,6 +36,20 @@ load slurm
     grep -q 'no unit was done in this pass' job.log
 }
 
+@test "the node of the script and rank 0 dies: another one requeues the job" {
+    write_slurm_job 5000
+    submit
+    wait_until has_evaluated 10
+    kill_node n1
+    patience_s=120 wait_until has_state PENDING
+    kept=$(n_markers)
+    [ "$kept" -lt 60 ]
+    "$cluster_sh" node "$cluster" 1 3>&-
+    : >count
+    patience_s=300 it_completes
+    [ "$(n_evaluated)" -eq $((60 - kept)) ]
+}
+
 # The worker of an array of old: its share of the units, one after the other, each with a marker.
 write_old_array() {
     cat >old.sh <<END

@@ -105,3 +105,18 @@ ranks() {
         if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = evalsweep ]; then echo "$pid"; fi
     done
 }
+
+# kill_node NODE: slurmd, and all of the job that runs there, at once.
+kill_node() {
+    local pids parents
+    pids=$(grep -lszxF "SLURM_JOB_ID=$id" /proc/[0-9]*/environ | cut -d/ -f3 | while read -r pid; do
+        ! grep -qszxF "SLURMD_NODENAME=$1" "/proc/$pid/environ" || echo "$pid"
+    done)
+    # The steps' slurmstepd are the parents of their processes.
+    parents=$(ps -o ppid= -p "$(tr '\n' , <<<"$pids" | sed 's/,$//')" | tr -d ' ' | sort -u |
+        while read -r pid; do
+            [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != slurmstepd ] || echo "$pid"
+        done)
+    # shellcheck disable=SC2086 # several
+    kill -KILL "$(cat "$cluster/$1.pid")" $parents $pids 2>/dev/null || true # some die of others
+}
