@@ -5,7 +5,8 @@ load slurm
 @test "a limit of one minute: drains before the end, requeues itself, ends later, nothing run twice" {
     write_slurm_job 8000 # more than one pass can do
     submit --time=1 --signal=USR1@25
-    wait_until grep -q 'submitting it again' job.log
+    wait_until [ -e job.log ]
+    patience_s=120 wait_until grep -q 'submitting it again' job.log
     kept=$(n_markers)
     [ "$kept" -gt 0 ]
     [ "$kept" -lt 60 ]

@@ -97,11 +97,20 @@ it_completes() {
 
 nodes_are_idle() { [ "$(sinfo -h -N -o %t | grep -c '^idle$')" -eq 4 ]; }
 
-# ranks VARIABLE=VALUE: the processes of the job's ranks with this in their environment.
+# job_pids VARIABLE=VALUE: the job's processes with this in their environment. (Another cluster has a job
+# of this number, too.)
+job_pids() {
+    local pid
+    for pid in $(grep -lszxF "SLURM_CONF=$SLURM_CONF" /proc/[0-9]*/environ | cut -d/ -f3); do
+        grep -qszxF "SLURM_JOB_ID=$id" "/proc/$pid/environ" || continue
+        if grep -qszxF "$1" "/proc/$pid/environ"; then echo "$pid"; fi
+    done
+}
+
+# The ranks among them.
 ranks() {
     local pid
-    for pid in $(grep -lszxF "SLURM_JOB_ID=$id" /proc/[0-9]*/environ | cut -d/ -f3); do
-        grep -qszxF "$1" "/proc/$pid/environ" || continue
+    for pid in $(job_pids "$1"); do
         if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = evalsweep ]; then echo "$pid"; fi
     done
 }
@@ -109,9 +118,7 @@ ranks() {
 # kill_node NODE: slurmd, and all of the job that runs there, at once.
 kill_node() {
     local pids parents
-    pids=$(grep -lszxF "SLURM_JOB_ID=$id" /proc/[0-9]*/environ | cut -d/ -f3 | while read -r pid; do
-        ! grep -qszxF "SLURMD_NODENAME=$1" "/proc/$pid/environ" || echo "$pid"
-    done)
+    pids=$(job_pids "SLURMD_NODENAME=$1")
     # The steps' slurmstepd are the parents of their processes.
     parents=$(ps -o ppid= -p "$(tr '\n' , <<<"$pids" | sed 's/,$//')" | tr -d ' ' | sort -u |
         while read -r pid; do
