@@ -119,7 +119,7 @@ static struct es_layout *layout;
 static struct es_lock *owner, *joiner;
 static struct es_company_config company;
 
-static struct es_recorder *start_joined(void)
+static struct es_recorder *start_joined_with(bool keeps_failed, int64_t started_ns)
 {
     static const uint32_t pending[] = {0, 1, 2, 3};
     struct es_recorder *recorder;
@@ -132,11 +132,18 @@ static struct es_recorder *start_joined(void)
                                          .pending = pending,
                                          .n_pending = 4,
                                          .not_before_ns = INT64_MIN,
+                                         .started_ns = started_ns,
+                                         .keeps_failed = keeps_failed,
                                          .stale_s = 60};
     struct es_recorder_config config = {
         .units = units, .run_dir = run_dir, .company = &company};
     assert_int_equal(es_recorder_start(&config, &recorder, NULL), 0);
     return recorder;
+}
+
+static struct es_recorder *start_joined(void)
+{
+    return start_joined_with(false, 0);
 }
 
 static void end_joined(void)
@@ -230,9 +237,7 @@ static void what_failed_before_the_run_stays_failed(void **state)
 {
     static const enum es_status expected[] = {ES_STATUS_PENDING, ES_STATUS_FAILED};
     for (int keeps_failed = 0; keeps_failed < 2; keeps_failed++) {
-        struct es_recorder *recorder = start_joined();
-        company.keeps_failed = keeps_failed;
-        company.started_ns = INT64_MAX;
+        struct es_recorder *recorder = start_joined_with(keeps_failed, INT64_MAX);
         mark("step1/2/A", "failed.json", OURS("4", "null"));
         es_lock_release(owner);
         owner = NULL;
