@@ -16,6 +16,8 @@
 
 #include "evalsweep/grid.h"
 
+#include <stdbool.h>
+
 struct es_cost;
 
 struct es_cost_hints {
@@ -69,8 +71,7 @@ double es_cost_pass(const struct es_cost *cost, uint32_t checkpoint, uint32_t ta
 double es_cost_score(const struct es_cost *cost, uint32_t unit_id);
 double es_cost_score_of(const struct es_cost *cost, struct es_unit unit); /* the same */
 
-/* How many times longer than expected the units of a task may well be: above 1 while the task was
- * neither measured nor hinted at. */
-double es_cost_doubt(const struct es_cost *cost, uint32_t task);
+/* Whether a task was measured or hinted at, or is taken for one like the others. */
+bool es_cost_is_known(const struct es_cost *cost, uint32_t task);
 
 #endif

@@ -191,6 +191,8 @@ static void print_json(const struct simulation *s)
     es_buf_json_double(&text, result->load_s);
     es_buf_puts(&text, ",\"idle_s\":");
     es_buf_json_double(&text, result->idle_s);
+    es_buf_puts(&text, ",\"eta_good\":");
+    es_buf_json_double(&text, result->eta_good);
     es_buf_printf(&text, ",\"checkpoint_loads\":%llu,\"messages\":%llu}",
                   (unsigned long long)result->n_loads, (unsigned long long)result->n_messages);
     es_json_out(&text);
@@ -206,12 +208,13 @@ static void print_text(const struct simulation *s)
     printf("policy       %s\nworkers      %u\nunits        %llu\n"
            "makespan     %s (%.3f times the lower bound of %s)\n"
            "idle         %.2f %% of the workers' time\n"
-           "loads        %llu checkpoints, %.2f %% of the time\nmessages     %llu\n",
+           "loads        %llu checkpoints, %.2f %% of the time\nmessages     %llu\n"
+           "ETA          within 10 %% for %.0f %% of the time from 20 %% on\n",
            policy_names[s->config.sched.policy], s->config.n_workers,
            (unsigned long long)result->n_units_done, makespan,
            result->makespan_s / result->lower_bound_s, bound, 100 * result->idle_s / capacity_s,
            (unsigned long long)result->n_loads, 100 * result->load_s / capacity_s,
-           (unsigned long long)result->n_messages);
+           (unsigned long long)result->n_messages, 100 * result->eta_good);
 }
 
 static int simulate_and_print(const struct simulate_options *options)

@@ -1,18 +1,21 @@
 #include "core/sched_state.h"
 
-/* Bundles whose costs are looked at again with each measured unit: as many as it takes to have them
- * all seen so many times each time that the number of measurements has doubled, and then as many
- * as come to so much computing, in costs of units. */
-#define REFRESH_TIMES 2ULL
+/* When the number of a task's measured units has doubled, all of its bundles are looked at again.
+ * As units also tell something of other tasks, so are others with each: as many as come to so much
+ * computing, in costs of units. */
 #define REFRESH_COSTS 4
 /* For a look that finds nothing to change. */
 #define LOOK_COSTS 4
-#define REFRESH_MOST 4096
 /* A cost that changed by less does not change an order. */
 #define REFRESH_CHANGE 0.02
-/* Bundles passed over, at most, in search of one that the worker may run: refused are failed units, and
- * near the end of the job's time those that are too long for this worker, but not for all. */
+/* Bundles passed over, at most, in search of one that the worker may run: refused are failed units,
+ * and near the end of the job's time those that are too long for this worker, but not for all. */
 #define SKIP_MOST 256
+
+/* Tasks rank so many times longer than expected while nothing is known of them: as long as they may
+ * well be, and while nobody tries them, longer than any. */
+#define EAGER_UNKNOWN 3.67
+#define EAGER_UNTRIED 1e6
 
 uint32_t es_bundle_of(const struct es_sched *sched, uint32_t unit_id)
 {
@@ -52,10 +55,18 @@ static uint32_t longer_end(const struct es_sched *sched, uint32_t bundle, double
     return last_s >= first_s ? units->last : units->first;
 }
 
+double es_bundle_eagerness(const struct es_sched *sched, uint32_t task)
+{
+    if (es_cost_is_known(sched->cost, task))
+        return 1;
+    return sched->is_begun[task] ? EAGER_UNKNOWN : EAGER_UNTRIED;
+}
+
 /* Ranked by what is better not divided, and so must not come late: all of it if its layers share a
  * pass (taking each layer for the longest), else its longest unit, as it may be broken at no cost.
- * Tasks of which nothing is known come before what is known to be of their expected length, each
- * checkpoint beginning with another one: a long one is to be found out early. */
+ * Tasks of which nothing is known come early, each checkpoint beginning with another one, as a long
+ * one is to be found out early; and those that nobody has tried before all others, as little is
+ * known of the whole before they are. */
 static double key_of(const struct es_sched *sched, uint32_t bundle)
 {
     if (!sched->policy.by_length)
@@ -65,10 +76,9 @@ static double key_of(const struct es_sched *sched, uint32_t bundle)
     if (pass_s > 0)
         key_s = pass_s + key_s * sched->bundles[bundle].units.n;
     uint32_t task = bundle % sched->n_tasks, checkpoint = bundle / sched->n_tasks;
-    double doubt = es_cost_doubt(sched->cost, task);
-    if (doubt > 1)
-        doubt += 0.01 * ((task + checkpoint) % sched->n_tasks) / sched->n_tasks;
-    return key_s * doubt;
+    if (!es_cost_is_known(sched->cost, task))
+        key_s *= 1 + 1e-6 * ((task + checkpoint) % sched->n_tasks);
+    return key_s * es_bundle_eagerness(sched, task);
 }
 
 static void rank(struct es_sched *sched, uint32_t bundle)
@@ -92,16 +102,50 @@ static void set_work(struct es_sched *sched, uint32_t bundle, double work_s)
     sched->work_s = sched->n_ready == 0 ? 0 : sched->work_s + change_s;
 }
 
+/* Adds up anew what is left. */
+static void price(struct es_sched *sched, uint32_t bundle)
+{
+    struct es_bundle *own = &sched->bundles[bundle];
+    double longest_s, work_s = es_bundle_pass_s(sched, bundle);
+    for (uint32_t id = own->units.first; id != ES_NONE; id = sched->units[id].next)
+        work_s += es_bundle_unit_s(sched, bundle, id);
+    (void)longer_end(sched, bundle, &longest_s);
+    own->priced_s = (float)longest_s;
+    set_work(sched, bundle, work_s);
+}
+
+/* Whether what was learned meanwhile has changed the costs: of all layers, if of the longest one.
+ */
+static bool is_stale(const struct es_sched *sched, uint32_t bundle)
+{
+    double longest_s, priced_s = (double)sched->bundles[bundle].priced_s;
+    (void)longer_end(sched, bundle, &longest_s);
+    return fabs(longest_s - priced_s) > REFRESH_CHANGE * priced_s;
+}
+
+/* Units were taken from the bundle whose work was work_s and that are expected to take taken_s. */
+static void set_rest(struct es_sched *sched, uint32_t bundle, double work_s, double taken_s)
+{
+    if (sched->bundles[bundle].units.n > 0 && is_stale(sched, bundle))
+        price(sched, bundle);
+    else
+        set_work(sched, bundle, work_s - taken_s);
+    rank(sched, bundle);
+}
+
 void es_bundle_add(struct es_sched *sched, uint32_t unit_id)
 {
     uint32_t bundle = es_bundle_of(sched, unit_id);
     struct es_bundle *own = &sched->bundles[bundle];
+    double unit_s = es_bundle_unit_s(sched, bundle, unit_id);
     double work_s = own->units.n == 0 ? es_bundle_pass_s(sched, bundle) : (double)own->work_s;
+    if (own->units.n == 0)
+        own->priced_s = (float)unit_s;
     es_unit_list_append(&own->units, sched->units, unit_id);
     sched->units[unit_id].state = ES_UNIT_READY;
     sched->groups[es_bundle_group(sched, bundle)].n_units++;
     sched->n_ready++;
-    set_work(sched, bundle, work_s + es_bundle_unit_s(sched, bundle, unit_id));
+    set_work(sched, bundle, work_s + unit_s);
     rank(sched, bundle);
 }
 
@@ -154,11 +198,9 @@ static void take_one(struct es_sched *sched, uint32_t bundle, uint32_t unit_id)
 void es_bundle_remove(struct es_sched *sched, uint32_t unit_id)
 {
     uint32_t bundle = es_bundle_of(sched, unit_id);
-    double work_s =
-        (double)sched->bundles[bundle].work_s - es_bundle_unit_s(sched, bundle, unit_id);
+    double work_s = (double)sched->bundles[bundle].work_s;
     take_one(sched, bundle, unit_id);
-    set_work(sched, bundle, work_s);
-    rank(sched, bundle);
+    set_rest(sched, bundle, work_s, es_bundle_unit_s(sched, bundle, unit_id));
 }
 
 /* Every unit that the worker may run, in the order of the list. */
@@ -200,21 +242,6 @@ static uint32_t take_longest(struct es_sched *sched, uint32_t bundle, uint32_t w
     return n;
 }
 
-uint32_t es_bundle_take(struct es_sched *sched, uint32_t bundle, uint32_t worker, double limit_s,
-                        uint32_t n_max, uint32_t *ret_units)
-{
-    struct es_bundle *own = &sched->bundles[bundle];
-    double work_s = (double)own->work_s, taken_s = 0;
-    uint32_t n =
-        own->units.n <= n_max && work_s <= limit_s
-            ? take_all(sched, bundle, worker, ret_units, &taken_s)
-            : take_longest(sched, bundle, worker, limit_s - es_bundle_pass_s(sched, bundle), n_max,
-                           ret_units, &taken_s);
-    set_work(sched, bundle, work_s - taken_s);
-    rank(sched, bundle);
-    return n;
-}
-
 double es_bundle_longest_s(const struct es_sched *sched, uint32_t bundle)
 {
     double longest_s;
@@ -226,48 +253,74 @@ uint32_t es_bundle_take_longest(struct es_sched *sched, uint32_t bundle)
 {
     double unit_s;
     uint32_t id = longer_end(sched, bundle, &unit_s);
-    double left_s = (double)sched->bundles[bundle].work_s - unit_s;
+    double work_s = (double)sched->bundles[bundle].work_s;
     take_one(sched, bundle, id);
-    set_work(sched, bundle, left_s);
-    rank(sched, bundle);
+    set_rest(sched, bundle, work_s, unit_s);
     return id;
 }
 
 /* Looks at a bundle's costs again; how many costs of units that computed. */
-static int64_t refresh(struct es_sched *sched, uint32_t bundle)
+static int64_t reprice(struct es_sched *sched, uint32_t bundle)
 {
     if (sched->bundles[bundle].units.n == 0)
         return 1;
     double key = key_of(sched, bundle), before = sched->bundle_nodes[bundle].key;
-    if (fabs(key - before) <= REFRESH_CHANGE * fabs(before) && sched->policy.by_length)
-        return LOOK_COSTS; /* the other layers will not have changed much either */
-    double work_s = es_bundle_pass_s(sched, bundle);
-    uint32_t id = sched->bundles[bundle].units.first;
-    for (; id != ES_NONE; id = sched->units[id].next)
-        work_s += es_bundle_unit_s(sched, bundle, id);
-    set_work(sched, bundle, work_s);
+    if (fabs(key - before) <= REFRESH_CHANGE * fabs(before) && !is_stale(sched, bundle))
+        return LOOK_COSTS;
+    price(sched, bundle);
     rank(sched, bundle);
     return LOOK_COSTS + sched->bundles[bundle].units.n;
 }
 
-void es_bundle_refresh_some(struct es_sched *sched)
+/* A bundle's costs, where what was learned since has changed them. */
+static int64_t refresh(struct es_sched *sched, uint32_t bundle)
 {
-    uint64_t wanted = REFRESH_TIMES * sched->n_bundles / ++sched->n_learned;
-    if (wanted > REFRESH_MOST)
-        wanted = REFRESH_MOST;
+    int64_t n_costs = reprice(sched, bundle);
+    if (n_costs > LOOK_COSTS)
+        es_group_changed(sched, es_bundle_group(sched, bundle));
+    return n_costs;
+}
+
+static void refresh_task(struct es_sched *sched, uint32_t task)
+{
+    for (uint32_t b = task; b < sched->n_bundles; b += sched->n_tasks)
+        (void)refresh(sched, b);
+}
+
+void es_bundle_refresh(struct es_sched *sched, uint32_t task)
+{
+    uint32_t n = ++sched->n_measured[task];
+    if ((n & (n - 1)) == 0)
+        refresh_task(sched, task);
     sched->refresh_costs += REFRESH_COSTS;
-    uint32_t group = es_bundle_group(sched, sched->refresh_next);
-    while (wanted > 0 || sched->refresh_costs > 0) {
-        uint32_t bundle = sched->refresh_next, now_in = es_bundle_group(sched, bundle);
-        if (now_in != group)
-            es_group_changed(sched, group);
-        group = now_in;
-        int64_t costs = refresh(sched, bundle);
-        if (wanted > 0)
-            wanted--;
-        else
-            sched->refresh_costs -= costs;
-        sched->refresh_next = bundle + 1 < sched->n_bundles ? bundle + 1 : 0;
+    while (sched->refresh_costs > 0) {
+        sched->refresh_costs -= refresh(sched, sched->refresh_next);
+        sched->refresh_next =
+            sched->refresh_next + 1 < sched->n_bundles ? sched->refresh_next + 1 : 0;
     }
-    es_group_changed(sched, group);
+}
+
+/* Others need not hurry to find out about it any more. */
+static void begin_task(struct es_sched *sched, uint32_t task)
+{
+    if (sched->is_begun[task])
+        return;
+    sched->is_begun[task] = true;
+    if (!es_cost_is_known(sched->cost, task))
+        refresh_task(sched, task);
+}
+
+uint32_t es_bundle_take(struct es_sched *sched, uint32_t bundle, uint32_t worker, double limit_s,
+                        uint32_t n_max, uint32_t *ret_units)
+{
+    struct es_bundle *own = &sched->bundles[bundle];
+    double work_s = (double)own->work_s, taken_s = 0;
+    uint32_t n =
+        own->units.n <= n_max && work_s <= limit_s
+            ? take_all(sched, bundle, worker, ret_units, &taken_s)
+            : take_longest(sched, bundle, worker, limit_s - es_bundle_pass_s(sched, bundle), n_max,
+                           ret_units, &taken_s);
+    set_rest(sched, bundle, work_s, taken_s);
+    begin_task(sched, bundle % sched->n_tasks);
+    return n;
 }

@@ -18,7 +18,10 @@
 #define SD_TASK 1.3
 #define SD_LAYER 0.4
 #define SD_CELL 0.30 /* of a (task, layer) from task x layer */
-#define SD_CHECKPOINT 0.2
+#define SD_CHECKPOINT 0.1
+/* The first few checkpoints say as much of the tasks as of themselves: what is taken for the others
+ * follows their mean with reserve. */
+#define CHECKPOINTS_BEFORE 8.0
 #define SD_PASS 1.0 /* of a task's pass from what those of others make likely */
 #define SD_LOAD_CHECKPOINT 0.5
 #define SD_NOISE 0.12         /* of a unit measured in this run */
@@ -44,6 +47,7 @@ struct factor {
 struct kind {
     struct factor *factors;
     struct factor usual;
+    double n_before; /* so many are taken to have been measured as 1 before */
     double sum_log;
     uint32_t n_measured;
 };
@@ -101,7 +105,8 @@ static void move(struct kind *kind, struct factor *factor, double step, double v
     if (!kind || kind->n_measured == 0) /* what a new one begins from is found otherwise */
         return;
     kind->sum_log += step;
-    set(&kind->usual, kind->sum_log / kind->n_measured, (double)kind->usual.variance);
+    set(&kind->usual, kind->sum_log / (kind->n_measured + kind->n_before),
+        (double)kind->usual.variance);
 }
 
 static bool is_seconds(double value)
@@ -147,6 +152,7 @@ int es_cost_create(const struct es_grid *grid, const struct es_cost_hints *hints
         es_cost_free(cost);
         return es_err_nomem(err, "estimating costs");
     }
+    cost->checkpoints.n_before = CHECKPOINTS_BEFORE;
     if (hints && hints->task_cost_s)
         hint_tasks(cost, hints->task_cost_s, share);
     *ret_cost = cost;
@@ -207,9 +213,9 @@ double es_cost_score(const struct es_cost *cost, uint32_t unit_id)
     return es_cost_score_of(cost, es_grid_unit(cost->grid, unit_id));
 }
 
-double es_cost_doubt(const struct es_cost *cost, uint32_t task)
+bool es_cost_is_known(const struct es_cost *cost, uint32_t task)
 {
-    return cost->tasks.factors[task].n > 0 ? 1 : exp(SD_TASK);
+    return cost->tasks.factors[task].n > 0;
 }
 
 double es_cost_pass(const struct es_cost *cost, uint32_t checkpoint, uint32_t task)
@@ -319,7 +325,6 @@ static void learn_score(struct es_cost *cost, struct es_unit unit, double surpri
 {
     struct factor *task = begin(&cost->tasks, unit.task, SD_TASK);
     struct factor *layer = begin(&cost->layers, unit.layer, SD_LAYER);
-    struct factor *checkpoint = begin(&cost->checkpoints, unit.checkpoint, SD_CHECKPOINT);
     struct factor *cell = &cost->cells.factors[cell_of(cost, unit)];
     double product = (double)task->log + (double)layer->log;
     if (cell->n == 0) { /* known by its task and layer alone, it tells nothing of the checkpoint */
@@ -329,6 +334,7 @@ static void learn_score(struct es_cost *cost, struct es_unit unit, double surpri
         learn(&cost->tasks, task, &cost->layers, layer, surprise, noise + SD_CELL * SD_CELL);
         return;
     }
+    struct factor *checkpoint = begin(&cost->checkpoints, unit.checkpoint, SD_CHECKPOINT);
     double from_product = surprise + (double)cell->log - product;
     learn(&cost->cells, cell, &cost->checkpoints, checkpoint, surprise, noise);
     learn(&cost->tasks, task, &cost->layers, layer, from_product, noise + SD_CELL * SD_CELL);

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+
 /* Workers are alike until measured: standard deviations of the logarithm of a speed, and by how
  * many of its own a measurement moves it at most. */
 #define SD_SPEED 0.03
@@ -39,8 +40,11 @@ static bool allocate(struct es_sched *sched)
     sched->work_nodes = es_mem_calloc(sched->n_groups, sizeof *sched->work_nodes);
     sched->longest_nodes = es_mem_calloc(sched->n_groups, sizeof *sched->longest_nodes);
     sched->layers = es_mem_calloc(sched->n_layers, sizeof *sched->layers);
+    sched->n_measured = es_mem_calloc(sched->n_tasks, sizeof *sched->n_measured);
+    sched->is_begun = es_mem_calloc(sched->n_tasks, sizeof *sched->is_begun);
     return sched->units && sched->bundles && sched->bundle_nodes && sched->groups &&
-           sched->work_nodes && sched->longest_nodes && sched->layers;
+           sched->work_nodes && sched->longest_nodes && sched->layers && sched->n_measured &&
+           sched->is_begun;
 }
 
 static void make_empty(struct es_sched *sched)
@@ -102,6 +106,8 @@ void es_sched_free(struct es_sched *sched)
     free(sched->work_nodes);
     free(sched->longest_nodes);
     free(sched->layers);
+    free(sched->n_measured);
+    free(sched->is_begun);
     free(sched->fit_nodes);
     free(sched->workers);
     free(sched->wake_nodes);
@@ -318,7 +324,7 @@ static void learn(struct es_sched *sched, uint32_t worker, uint32_t unit_id,
                                   .pass_s = times->pass_s * own->speed,
                                   .score_s = times->score_s * own->speed};
     es_cost_observe(sched->cost, ES_COST_THIS_RUN, unit_id, &at_speed_1, paid);
-    es_bundle_refresh_some(sched);
+    es_bundle_refresh(sched, bundle % sched->n_tasks);
 }
 
 void es_sched_done(struct es_sched *sched, uint32_t worker, uint32_t unit_id,

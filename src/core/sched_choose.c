@@ -3,8 +3,8 @@
 /* A worker that still has work where it is moves only if what is left is so many loads long. */
 #define MOVE_LOADS 2
 /* A long unit must not come late, and may well take longer than expected: it is given room for so
- * many times what it is expected to take. Less for a bundle whose layers share a pass, which is long
- * as a whole, and known better: only at the end, when no untouched checkpoint is left. */
+ * many times what it is expected to take. Less for a bundle whose layers share a pass, which is
+ * long as a whole, and known better: only at the end, when no untouched checkpoint is left. */
 #define LONGER_TIMES 1.8
 #define LONGER_TIMES_SHARED 1.3
 /* Groups passed over, at most, in search of one with something for a worker. */
@@ -43,7 +43,8 @@ static double longer_times(const struct es_sched *sched, uint32_t group)
 
 /* A bundle elsewhere that would make the job end later if it were not begun now: nobody who works
  * on its checkpoint can begin it in time, or nobody works there at all. Of one of either kind, the
- * one that would end later; an untouched checkpoint has to be loaded by somebody anyhow. */
+ * one that would end later; an untouched checkpoint has to be loaded by somebody anyhow. Nobody
+ * leaves work of his own for what is longer by less than the load. */
 static uint32_t critical(struct es_sched *sched, uint32_t worker, double now_s)
 {
     const struct es_sched_worker *own = &sched->workers[worker];
@@ -53,7 +54,7 @@ static uint32_t critical(struct es_sched *sched, uint32_t worker, double now_s)
     double touched_end_s = 0;
     uint32_t touched = sched->touched_longest, untouched = sched->untouched_longest;
     if (touched != ES_HEAP_EMPTY && touched != own->group &&
-        own_s < es_group_longest_s(sched, touched)) {
+        own_s + es_group_load_s(sched, touched) < es_group_longest_s(sched, touched)) {
         double others_s = es_group_first_end(sched, touched);
         if (begin_s + es_group_load_s(sched, touched) < others_s)
             touched_end_s =

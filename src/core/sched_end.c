@@ -9,7 +9,7 @@
 /* Whether enough is known of a bundle's task to refuse it: a guess must not keep a run from beginning. */
 static bool is_known(const struct es_sched *sched, uint32_t bundle)
 {
-    return es_cost_doubt(sched->cost, bundle % sched->n_tasks) <= 1;
+    return es_cost_is_known(sched->cost, bundle % sched->n_tasks);
 }
 
 /* Seconds from when a worker can begin with a bundle, its checkpoint loaded, to the end. */

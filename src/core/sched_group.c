@@ -13,7 +13,7 @@ double es_group_longest_s(const struct es_sched *sched, uint32_t group)
     uint32_t first = sched->groups[group].bundles;
     if (first == ES_HEAP_EMPTY || !sched->policy.by_length)
         return 0;
-    return sched->bundle_nodes[first].key / es_cost_doubt(sched->cost, first % sched->n_tasks);
+    return sched->bundle_nodes[first].key / es_bundle_eagerness(sched, first % sched->n_tasks);
 }
 
 double es_group_drain(const struct es_sched *sched, uint32_t group)

@@ -41,7 +41,8 @@ struct es_policy_traits {
 /* The pending layers of one (checkpoint, task). */
 struct es_bundle {
     struct es_unit_list units;
-    float work_s; /* expected: one pass and all of the units; 0 when empty */
+    float work_s;   /* expected: one pass and all of the units; 0 when empty */
+    float priced_s; /* its longest unit, when all of that was added up */
 };
 
 struct es_group {
@@ -128,7 +129,8 @@ struct es_sched {
 
     uint32_t refresh_next; /* the bundle whose costs are looked at again next */
     int64_t refresh_costs; /* to be computed still; less than 0: computed beforehand */
-    uint64_t n_learned;
+    uint32_t *n_measured;  /* [n_tasks] units of each, in this run */
+    bool *is_begun;        /* [n_tasks] somebody got a unit of it */
     uint32_t *layers; /* [n_layers] of the last action */
 };
 
@@ -151,8 +153,11 @@ uint32_t es_bundle_take(struct es_sched *sched, uint32_t bundle, uint32_t worker
                         uint32_t n_max, uint32_t *ret_units);
 /* Takes a READY unit out, for nobody. */
 void es_bundle_remove(struct es_sched *sched, uint32_t unit_id);
-/* Looks at the costs of a few bundles again, so that all follow what was learned. */
-void es_bundle_refresh_some(struct es_sched *sched);
+/* By how many times a task ranks before its expected length. */
+double es_bundle_eagerness(const struct es_sched *sched, uint32_t task);
+/* A unit of the task was measured: looks at the costs of bundles again, so that all follow what was
+ * learned. */
+void es_bundle_refresh(struct es_sched *sched, uint32_t task);
 
 /* Takes the longest unit out of a bundle. */
 uint32_t es_bundle_take_longest(struct es_sched *sched, uint32_t bundle);

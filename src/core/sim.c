@@ -1,5 +1,6 @@
 #include "evalsweep/sim.h"
 
+#include "core/etalog.h"
 #include "core/heap.h"
 #include "core/mem.h"
 #include "core/num.h"
@@ -10,6 +11,9 @@
 #include <string.h>
 
 #define NONE ES_GRID_NONE
+/* A forecast is good within this part of what was left; it may learn for so long. */
+#define ETA_WITHIN 0.1
+#define ETA_FROM 0.2
 
 enum message_kind {
     MESSAGE_ASSIGN, /* to a worker */
@@ -66,6 +70,7 @@ struct sim {
     uint32_t
         last_addressed; /* of the actions in hand: those in a row for one worker are one message */
     bool no_memory;
+    struct es_eta_log etas;
     struct es_sim_result result;
 };
 
@@ -306,6 +311,8 @@ static int run(struct sim *sim, struct es_err *err)
         act(sim);
         if (sim->no_memory)
             return es_err_nomem(err, "simulating");
+        if (es_eta_log_is_due(&sim->etas, sim->now_s))
+            es_eta_log_add(&sim->etas, sim->now_s, es_sched_eta(sim->sched, sim->now_s));
         double next_s = fmin(heap_time(sim->end_nodes, sim->ends), arrival(&sim->to_workers));
         next_s = fmin(next_s, arrival(&sim->to_coordinator));
         next_s = fmin(next_s, heap_time(sim->join_nodes, sim->joins));
@@ -428,6 +435,7 @@ int es_sim_run(const struct es_grid *grid, const uint8_t *pending, struct es_cos
         sim.result.makespan_s = sim.now_s;
         sim.result.idle_s =
             fmax(config->n_workers * sim.now_s - sim.result.work_s - sim.result.load_s, 0);
+        sim.result.eta_good = es_eta_log_share(&sim.etas, sim.now_s, ETA_FROM, ETA_WITHIN);
         *ret_result = sim.result;
     }
     clear(&sim);

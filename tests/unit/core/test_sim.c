@@ -206,9 +206,10 @@ static void out_of_memory(void **state)
     es_grid_free(grid);
 }
 
-/* The makespan of a made-up sweep, nothing known before but what a load takes. */
-static double synthetic_ratio(const struct es_grid *grid, enum es_policy policy, uint32_t n_workers,
-                              const struct es_synthetic_config *synthetic_config)
+/* A made-up sweep, nothing known before but what a load takes. */
+static struct es_sim_result run_synthetic(const struct es_grid *grid, enum es_policy policy,
+                                          uint32_t n_workers,
+                                          const struct es_synthetic_config *synthetic_config)
 {
     struct es_synthetic *synthetic;
     assert_int_equal(es_synthetic_create(grid, n_workers, synthetic_config, &synthetic, NULL), 0);
@@ -227,7 +228,14 @@ static double synthetic_ratio(const struct es_grid *grid, enum es_policy policy,
     assert_int_equal(result.n_units_done, es_grid_n_units(grid));
     es_cost_free(cost);
     es_synthetic_free(synthetic);
-    return result.makespan_s / (result.lower_bound_s + synthetic_config->load_s);
+    return result;
+}
+
+static double synthetic_ratio(const struct es_grid *grid, enum es_policy policy, uint32_t n_workers,
+                              const struct es_synthetic_config *config)
+{
+    struct es_sim_result result = run_synthetic(grid, policy, n_workers, config);
+    return result.makespan_s / (result.lower_bound_s + config->load_s);
 }
 
 static void the_bound_is_near(void **state)
@@ -255,6 +263,51 @@ static void the_bound_is_near(void **state)
             fail_msg("case %zu: %g times the bound and one load", i, ratio);
     }
     es_grid_free(grid);
+}
+
+/* Four checkpoints of equal units, of which nothing is known, for four workers. */
+static void nobody_leaves_a_checkpoint_for_one_like_it(void **state)
+{
+    (void)state;
+    struct es_grid *grid = make_grid(4, 0, 4, 1);
+    float unit_s[16];
+    double load_s[4];
+    for (size_t i = 0; i < 16; i++)
+        unit_s[i] = 100;
+    for (int half_load_s = 5; half_load_s <= 30; half_load_s += 5) {
+        struct es_cost_hints hints = {.load_s = 2 * half_load_s};
+        struct es_sim_config config = config_of(4);
+        struct es_sim_result result;
+        struct es_cost *cost;
+        for (size_t i = 0; i < 4; i++)
+            load_s[i] = 2 * half_load_s;
+        struct es_sim_times times = {.unit_s = unit_s, .load_s = load_s};
+        assert_int_equal(es_cost_create(grid, &hints, &cost, NULL), 0);
+        assert_int_equal(es_sim_run(grid, NULL, cost, &times, &config, &result, NULL), 0);
+        assert_int_equal(result.n_loads, 4);
+        assert_close(result.makespan_s, 400 + 2 * half_load_s);
+        es_cost_free(cost);
+    }
+    es_grid_free(grid);
+}
+
+/* What is expected of the whole is right long before its end, though nothing is known at the start.
+ */
+static void the_end_is_foreseen(void **state)
+{
+    (void)state;
+    struct es_grid *grids[] = {make_grid(60, 21, 4, 20), make_grid(14, 0, 25, 32)};
+    double sum = 0;
+    for (int i = 0; i < 10; i++) {
+        struct es_synthetic_config config = {.seed = (uint64_t)i, .load_s = 60};
+        double good = run_synthetic(grids[i % 2], ES_POLICY_AFFINE, 16, &config).eta_good;
+        if (!(good > 0.7 && good <= 1))
+            fail_msg("seed %d: right for %g of the time", i, good);
+        sum += good;
+    }
+    assert_true(sum / 10 > 0.9);
+    es_grid_free(grids[0]);
+    es_grid_free(grids[1]);
 }
 
 static void simple_policies_are_worse(void **state)
@@ -384,6 +437,8 @@ int main(void)
         cmocka_unit_test(every_try_fails),
         cmocka_unit_test(out_of_memory),
         cmocka_unit_test(the_bound_is_near),
+        cmocka_unit_test(nobody_leaves_a_checkpoint_for_one_like_it),
+        cmocka_unit_test(the_end_is_foreseen),
         cmocka_unit_test(simple_policies_are_worse),
         cmocka_unit_test(made_up_times_have_the_measured_shape),
         cmocka_unit_test(made_up_times_are_those_of_the_seed),
