@@ -20,6 +20,15 @@ drive() {
     mpi "$n" "$evalsweep" run "$@" "$name.json" >"$name.out" 2>&1
 }
 
+# wait_until_joined NAME: until that driver is one of several.
+wait_until_joined() {
+    for _ in $(seq 1000); do
+        grep -qs 'joining run demo' "$1.out" && return
+        sleep 0.02
+    done
+    return 1
+}
+
 # kill_driver NAME: all of its ranks at once, as a node that fails would.
 kill_driver() {
     pkill -9 -f "^$evalsweep run .*$1.json"
@@ -56,15 +65,11 @@ did_units() {
     wait_for 3
     drive b 2 --join &
     b=$!
-    for _ in $(seq 500); do
-        grep -qs 'joining run demo' b.out && break
-        sleep 0.02
-    done
+    wait_until_joined b
     [ "$("$evalsweep" status --json runs/demo | json drivers)" -eq 2 ]
     wait "$b"
     wait "$a"
     cat a.out b.out
-    grep -q 'joining run demo' b.out
     did_units a
     did_units b
     each_once
@@ -120,12 +125,13 @@ did_units() {
 }
 
 @test "the owner is killed: who joined it does the rest, and completes the run" {
-    write_job --sleep-ms 60
+    write_job --sleep-ms 150
     drive a 2 &
     a=$!
     wait_for 3
     drive b 2 --join &
     b=$!
+    wait_until_joined b
     wait_for 20
     kill_driver a
     wait "$a" || true
@@ -138,14 +144,14 @@ did_units() {
 }
 
 @test "who joined is killed: the owner does the rest" {
-    write_job --sleep-ms 60
+    write_job --sleep-ms 150
     drive a 2 &
     a=$!
     wait_for 3
     drive b 2 --join &
     b=$!
+    wait_until_joined b
     wait_for 20
-    grep -q 'joining run demo' b.out
     kill_driver b
     wait "$b" || true
     wait "$a"
