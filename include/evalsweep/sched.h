@@ -160,7 +160,8 @@ uint32_t es_sched_attempt(const struct es_sched *sched, uint32_t unit_id);
 /* Whether a unit was begun before, or may have been. */
 bool es_sched_was_tried(const struct es_sched *sched, uint32_t unit_id);
 
-/* Expected seconds until everything is done with the workers there are; NaN without workers. */
+/* Expected seconds until everything is done with the workers there are; NaN without workers, and when
+ * all that is left is parked. */
 double es_sched_eta(const struct es_sched *sched, double now_s);
 
 #endif

@@ -516,6 +516,8 @@ bool es_sched_was_tried(const struct es_sched *sched, uint32_t unit_id)
 double es_sched_eta(const struct es_sched *sched, double now_s)
 {
     double eta_s = es_sched_left_s(sched, now_s);
+    if (sched->n_parked > 0 && es_sched_n_pending(sched) + sched->n_held == 0)
+        return (double)NAN; /* others do the rest, at a pace that nobody here knows */
     for (size_t w = 0; w < sched->workers_cap; w++) /* whoever will be last with what it holds */
         if (sched->workers[w].alive && sched->workers[w].queue.n > 0)
             eta_s = fmax(eta_s, sched->workers[w].end_s - now_s);

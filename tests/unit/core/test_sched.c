@@ -548,6 +548,29 @@ static void eta_is_the_work_shared_out(void **state)
     end(&f);
 }
 
+/* They go at another job's pace. */
+static void when_others_have_all_that_is_left_nobody_knows_the_eta(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    join(&f, 0);
+    for (struct es_action action; act(&f, &action);) {
+        assert_true(isfinite(es_sched_eta(f.sched, f.now_s)));
+        while (running(&f, 0) != ES_GRID_NONE) {
+            uint32_t id = running(&f, 0);
+            es_sched_park(f.sched, 0, id, f.now_s);
+            while (es_sched_park_another(f.sched, id) != ES_GRID_NONE)
+                ;
+        }
+    }
+    assert_int_equal(es_sched_n_parked(f.sched), N_UNITS);
+    assert_true(isnan(es_sched_eta(f.sched, f.now_s)));
+    es_sched_unpark(f.sched, 0, f.now_s);
+    assert_true(isfinite(es_sched_eta(f.sched, f.now_s)));
+    end(&f);
+}
+
 static void events_that_cannot_be_are_ignored(void **state)
 {
     (void)state;
@@ -625,6 +648,7 @@ int main(void)
         cmocka_unit_test(the_coming_checkpoint_is_told),
         cmocka_unit_test(static_shares_stay_apart),
         cmocka_unit_test(eta_is_the_work_shared_out),
+        cmocka_unit_test(when_others_have_all_that_is_left_nobody_knows_the_eta),
         cmocka_unit_test(events_that_cannot_be_are_ignored),
         cmocka_unit_test(out_of_memory),
     };
