@@ -249,6 +249,14 @@ double es_bundle_longest_s(const struct es_sched *sched, uint32_t bundle)
     return longest_s + es_bundle_pass_s(sched, bundle);
 }
 
+double es_bundle_shortest_s(const struct es_sched *sched, uint32_t bundle)
+{
+    const struct es_unit_list *units = &sched->bundles[bundle].units;
+    return fmin(es_bundle_unit_s(sched, bundle, units->first),
+                es_bundle_unit_s(sched, bundle, units->last)) +
+           es_bundle_pass_s(sched, bundle);
+}
+
 uint32_t es_bundle_take_longest(struct es_sched *sched, uint32_t bundle)
 {
     double unit_s;

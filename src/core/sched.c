@@ -85,7 +85,7 @@ int es_sched_create(const struct es_grid *grid, const struct es_sched_config *co
     sched->start_s = (double)NAN;
     sched->end_s = (double)INFINITY;
     sched->late = ES_UNIT_LIST_EMPTY;
-    sched->fit = ES_HEAP_EMPTY;
+    sched->fit = sched->shortest = ES_HEAP_EMPTY;
     if (!allocate(sched)) {
         es_sched_free(sched);
         return es_err_nomem(err, "scheduling");
@@ -109,6 +109,7 @@ void es_sched_free(struct es_sched *sched)
     free(sched->n_measured);
     free(sched->is_begun);
     free(sched->fit_nodes);
+    free(sched->short_nodes);
     free(sched->workers);
     free(sched->wake_nodes);
     free(sched->end_nodes);

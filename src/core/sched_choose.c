@@ -7,7 +7,8 @@
  * long as a whole, and known better: only at the end, when no untouched checkpoint is left. */
 #define LONGER_TIMES 1.8
 #define LONGER_TIMES_SHARED 1.3
-/* Groups passed over, at most, in search of one with something for a worker. */
+/* Groups passed over, at most, in search of one with something for a worker (then the shortest bundles
+ * are tried: sched_end.c). */
 #define SKIP_MOST 64
 /* What nobody waits to save. */
 #define NO_WAIT_S 0.001
@@ -145,11 +146,13 @@ static uint32_t pending_bundle(struct es_sched *sched, uint32_t worker, double n
         bundle = es_bundle_first_for(sched, own_group, worker);
     if (bundle == ES_NONE)
         bundle = first_for(sched, &sched->untouched_work, worker, &group);
+    if (bundle == ES_NONE && sched->policy.one_group)
+        bundle = es_end_shortest_for(sched, worker);
     if (bundle != ES_NONE || !sched->policy.joins)
         return bundle;
     bundle = first_for(sched, &sched->touched_drain, worker, &group);
     if (bundle == ES_NONE)
-        return bundle;
+        return es_end_shortest_for(sched, worker);
     double others_begin = fmax(es_group_first_end(sched, group),
                                es_group_drain(sched, group) - es_group_longest_s(sched, group));
     bool worth =

@@ -2,9 +2,13 @@
 
 #include "core/mem.h"
 
+#include <stdlib.h>
+
 /* A queue may end later by such a part of its last unit: estimates move, and what was taken back would
  * be given out again at once. */
 #define LATE_PART 0.02
+/* Of the shortest bundles so many are tried: others are refused where a load differs, or a unit failed. */
+#define TRIED_MOST 64
 
 /* Whether enough is known of a bundle's task to refuse it: a guess must not keep a run from beginning. */
 static bool is_known(const struct es_sched *sched, uint32_t bundle)
@@ -49,10 +53,34 @@ void es_end_rank(struct es_sched *sched, uint32_t bundle)
 {
     if (!sched->fit_nodes)
         return;
-    if (sched->bundles[bundle].units.n == 0 || !is_known(sched, bundle))
-        es_heap_remove(sched->fit_nodes, &sched->fit, bundle);
-    else
+    bool has_units = sched->bundles[bundle].units.n > 0, known = is_known(sched, bundle);
+    if (has_units && known)
         es_heap_set(sched->fit_nodes, &sched->fit, bundle, es_bundle_longest_s(sched, bundle));
+    else
+        es_heap_remove(sched->fit_nodes, &sched->fit, bundle);
+    if (has_units)
+        es_heap_set(sched->short_nodes, &sched->shortest, bundle,
+                    known ? -es_bundle_shortest_s(sched, bundle) : 0);
+    else
+        es_heap_remove(sched->short_nodes, &sched->shortest, bundle);
+}
+
+uint32_t es_end_shortest_for(struct es_sched *sched, uint32_t worker)
+{
+    uint32_t tried[TRIED_MOST], n = 0, found = ES_NONE;
+    while (sched->shortest != ES_HEAP_EMPTY && n < TRIED_MOST && found == ES_NONE) {
+        uint32_t bundle = sched->shortest;
+        tried[n++] = bundle;
+        if (es_bundle_has_for(sched, bundle, worker))
+            found = bundle;
+        else
+            es_heap_remove(sched->short_nodes, &sched->shortest, bundle);
+    }
+    for (n -= found != ES_NONE; n > 0;) {
+        uint32_t bundle = tried[--n];
+        es_heap_set(sched->short_nodes, &sched->shortest, bundle, sched->short_nodes[bundle].key);
+    }
+    return found;
 }
 
 /* Seconds of work, at speed 1, that anybody could still end in time. */
@@ -101,10 +129,17 @@ bool es_end_is_late(const struct es_sched *sched, uint32_t worker)
 int es_sched_set_end(struct es_sched *sched, double end_s, double now_s, struct es_err *err)
 {
     if (!sched->fit_nodes && !isinf(end_s)) {
-        sched->fit_nodes = es_mem_calloc(sched->n_bundles, sizeof *sched->fit_nodes);
-        if (!sched->fit_nodes)
+        struct es_heap_node *fit_nodes = es_mem_calloc(sched->n_bundles, sizeof *fit_nodes);
+        struct es_heap_node *short_nodes = es_mem_calloc(sched->n_bundles, sizeof *short_nodes);
+        if (!fit_nodes || !short_nodes) {
+            free(fit_nodes);
+            free(short_nodes);
             return es_err_nomem(err, "scheduling");
-        es_heap_init(sched->fit_nodes, 0, sched->n_bundles);
+        }
+        es_heap_init(fit_nodes, 0, sched->n_bundles);
+        es_heap_init(short_nodes, 0, sched->n_bundles);
+        sched->fit_nodes = fit_nodes;
+        sched->short_nodes = short_nodes;
         for (uint32_t b = 0; b < sched->n_bundles; b++)
             es_end_rank(sched, b);
     }

@@ -102,6 +102,8 @@ struct es_sched {
     struct es_unit_list late;         /* LATE units */
     struct es_heap_node *fit_nodes;   /* [n_bundles] */
     uint32_t fit;                     /* heap of bundles that have units: longest unit first */
+    struct es_heap_node *short_nodes; /* [n_bundles] */
+    uint32_t shortest;                /* heap of bundles that have units: shortest unit first */
 
     struct es_group *groups;            /* [n_groups] */
     struct es_heap_node *work_nodes;    /* [n_groups] in untouched_work or touched_drain */
@@ -161,8 +163,9 @@ void es_bundle_refresh(struct es_sched *sched, uint32_t task);
 
 /* Takes the longest unit out of a bundle. */
 uint32_t es_bundle_take_longest(struct es_sched *sched, uint32_t bundle);
-/* Its longest unit, with the pass. */
+/* Its longest unit, and its shortest one, with the pass. */
 double es_bundle_longest_s(const struct es_sched *sched, uint32_t bundle);
+double es_bundle_shortest_s(const struct es_sched *sched, uint32_t bundle);
 
 /* sched_end.c */
 /* Whether a worker is expected to end a unit in time, if it is appended to what it holds. */
@@ -171,6 +174,9 @@ bool es_end_allows(const struct es_sched *sched, uint32_t unit_id, uint32_t work
 double es_end_room_s(const struct es_sched *sched, uint32_t bundle, uint32_t worker);
 /* A bundle's units or their costs have changed. */
 void es_end_rank(struct es_sched *sched, uint32_t bundle);
+/* One of the shortest bundles, if the worker can end a unit of it in time, or ES_NONE. Where the search in
+ * the order of the policy, which passes over so many at most, has come to nothing. */
+uint32_t es_end_shortest_for(struct es_sched *sched, uint32_t worker);
 /* Sets aside what nobody can end in time any more. */
 void es_end_park(struct es_sched *sched);
 /* Whether what a worker holds is expected to end too late. */

@@ -12,8 +12,8 @@
 
 /* Nothing is begun that cannot end in time, and what can still is. */
 
-#define MAX_TASKS 48
-#define MAX_UNITS 1024
+#define MAX_TASKS 320
+#define MAX_UNITS 1280
 #define MAX_WORKERS 4
 
 struct fixture {
@@ -24,10 +24,10 @@ struct fixture {
     uint32_t n_units;
 };
 
-/* n_checkpoints x 2 layers x n_tasks; a load takes load_s, a unit of each task as told (NULL: nobody
- * knows). */
-static void begin(struct fixture *f, uint32_t n_checkpoints, uint32_t n_tasks, double load_s,
-                  double pass_share, const double *task_cost_s, enum es_policy policy)
+/* n_checkpoints x 2 layers x n_tasks without a unit to run; a load takes load_s, a unit of each task as
+ * told (NULL: nobody knows). */
+static void begin_empty(struct fixture *f, uint32_t n_checkpoints, uint32_t n_tasks, double load_s,
+                        double pass_share, const double *task_cost_s, enum es_policy policy)
 {
     char names[MAX_TASKS][16];
     const char *texts[MAX_TASKS];
@@ -46,6 +46,19 @@ static void begin(struct fixture *f, uint32_t n_checkpoints, uint32_t n_tasks, d
     assert_int_equal(es_cost_create(f->grid, &hints, &f->cost, NULL), 0);
     assert_int_equal(es_sched_create(f->grid, &config, f->cost, &f->sched, NULL), 0);
     f->n_units = es_grid_n_units(f->grid);
+}
+
+static void add(struct fixture *f, uint32_t checkpoint, uint32_t layer, uint32_t task)
+{
+    uint32_t id = es_grid_id(f->grid, (struct es_unit){checkpoint, layer, task});
+    assert_int_equal(es_sched_add(f->sched, id, NULL), 0);
+}
+
+/* The same with all its units. */
+static void begin(struct fixture *f, uint32_t n_checkpoints, uint32_t n_tasks, double load_s,
+                  double pass_share, const double *task_cost_s, enum es_policy policy)
+{
+    begin_empty(f, n_checkpoints, n_tasks, load_s, pass_share, task_cost_s, policy);
     for (uint32_t id = 0; id < f->n_units; id++)
         assert_int_equal(es_sched_add(f->sched, id, NULL), 0);
 }
@@ -120,6 +133,59 @@ static void many_long_ones_do_not_hide_a_short_one(void **state)
     assert_true(act(&f, &action));
     assert_int_equal(action.task, 40);
     end(&f);
+}
+
+/* Long ones that could end in time, were their checkpoint loaded: they are not set aside. */
+static void many_checkpoints_do_not_hide_a_short_unit(void **state)
+{
+    (void)state;
+    for (int is_touched = 0; is_touched < 2; is_touched++) {
+        struct fixture f;
+        struct es_action action;
+        const double cost_s[] = {40, 5};
+        begin_empty(&f, 200, 2, 30, 0, cost_s, ES_POLICY_AFFINE);
+        for (uint32_t c = 0; c < 200; c++)
+            add(&f, c, 0, c == 190);
+        assert_int_equal(es_sched_set_end(f.sched, f.now_s + 50, f.now_s, NULL), 0);
+        join(&f, 0);
+        if (is_touched) { /* by one that has no time for more */
+            join(&f, 1);
+            add(&f, 190, 1, 1);
+        }
+        for (int w = 0; w <= is_touched; w++) {
+            assert_true(act(&f, &action));
+            assert_int_equal(action.checkpoint, 190);
+            assert_int_equal(action.task, 1);
+        }
+        assert_false(act(&f, &action));
+        for (uint32_t w = 0; w < 2; w++)
+            while (es_sched_n_held_by(f.sched, w) > 0)
+                end_running(&f, w);
+        f.now_s += 15;
+        assert_false(act(&f, &action));
+        assert_true(es_sched_is_stuck(f.sched, f.now_s));
+        assert_int_equal(es_sched_n_pending(f.sched), 199);
+        end(&f);
+    }
+}
+
+/* Where all is in one group, and one worker is much slower than those for whom the long ones are. */
+static void many_bundles_do_not_hide_a_short_one_from_a_slow_worker(void **state)
+{
+    (void)state;
+    for (int policy = ES_POLICY_AFFINE; policy < ES_POLICY_STATIC; policy++) {
+        struct fixture f;
+        struct es_action action;
+        static double cost_s[MAX_TASKS];
+        for (int i = 0; i < MAX_TASKS; i++)
+            cost_s[i] = i == 310 ? 5 : 60;
+        begin(&f, 1, MAX_TASKS, 0, 0, cost_s, (enum es_policy)policy);
+        assert_int_equal(es_sched_set_end(f.sched, f.now_s + 100, f.now_s, NULL), 0);
+        assert_int_equal(es_sched_join(f.sched, 0, 0.1, f.now_s, NULL), 0);
+        assert_true(act(&f, &action));
+        assert_int_equal(action.task, 310);
+        end(&f);
+    }
 }
 
 static void the_load_and_what_is_held_count(void **state)
@@ -201,13 +267,13 @@ static void begin_sweep(struct sweep *s, uint64_t seed)
 {
     *s = (struct sweep){.seed = seed};
     es_rng_init(&s->rng, seed);
-    s->n_tasks = 1 + (uint32_t)es_rng_below(&s->rng, MAX_TASKS);
+    s->n_tasks = 1 + (uint32_t)es_rng_below(&s->rng, seed % 2 ? 4 : 48);
+    uint32_t n_checkpoints = 1 + (uint32_t)es_rng_below(&s->rng, seed % 2 ? 150 : 5);
     s->n_workers = 1 + (uint32_t)es_rng_below(&s->rng, MAX_WORKERS);
     s->load_s = es_rng_below(&s->rng, 2) ? 20 : 0.001;
     for (uint32_t t = 0; t < s->n_tasks; t++)
         s->cost_s[t] = exp(6 * es_rng_unit(&s->rng));
-    begin(&s->f, 1 + (uint32_t)es_rng_below(&s->rng, 5), s->n_tasks, s->load_s, 0, s->cost_s,
-          ES_POLICY_AFFINE);
+    begin(&s->f, n_checkpoints, s->n_tasks, s->load_s, 0, s->cost_s, ES_POLICY_AFFINE);
     s->end_s = s->f.now_s + 1000 * es_rng_unit(&s->rng);
     assert_int_equal(es_sched_set_end(s->f.sched, s->end_s, s->f.now_s, NULL), 0);
     for (uint32_t w = 0; w < s->n_workers; w++) {
@@ -300,6 +366,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_long_unit_is_not_begun_late_and_a_short_one_is),
         cmocka_unit_test(many_long_ones_do_not_hide_a_short_one),
+        cmocka_unit_test(many_checkpoints_do_not_hide_a_short_unit),
+        cmocka_unit_test(many_bundles_do_not_hide_a_short_one_from_a_slow_worker),
         cmocka_unit_test(the_load_and_what_is_held_count),
         cmocka_unit_test(what_nobody_knows_is_begun),
         cmocka_unit_test(what_would_end_too_late_by_now_is_recalled),
