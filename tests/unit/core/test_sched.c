@@ -548,6 +548,40 @@ static void eta_is_the_work_shared_out(void **state)
     end(&f);
 }
 
+/* Whether it holds something (then it keeps that) or not. */
+static void a_worker_that_is_heard_again_counts_and_gets_work(void **state)
+{
+    (void)state;
+    for (int is_busy = 0; is_busy < 2; is_busy++) {
+        struct fixture f;
+        struct es_action action;
+        bool has_got_more = false;
+        begin(&f);
+        join(&f, 0);
+        join(&f, 1);
+        while (is_busy && act(&f, &action))
+            ;
+        double eta_s = es_sched_eta(f.sched, f.now_s);
+        uint32_t n_held = es_sched_n_held_by(f.sched, 1);
+        assert_int_equal(n_held > 0, is_busy);
+        es_sched_suspend(f.sched, 1, f.now_s);
+        assert_int_equal(es_sched_n_workers(f.sched), 1);
+        assert_true(es_sched_eta(f.sched, f.now_s) > 1.5 * eta_s);
+        while (act(&f, &action))
+            assert_int_equal(action.worker, 0);
+        assert_int_equal(es_sched_n_held_by(f.sched, 1), n_held);
+        es_sched_resume(f.sched, 1, f.now_s);
+        assert_int_equal(es_sched_n_workers(f.sched), 2);
+        assert_true(fabs(es_sched_eta(f.sched, f.now_s) - eta_s) < 0.3 * eta_s);
+        while (running(&f, 1) != ES_GRID_NONE) /* what it kept */
+            finish(&f, 1);
+        while (act(&f, &action))
+            has_got_more |= action.worker == 1 && action.kind == ES_ACTION_ASSIGN;
+        assert_true(has_got_more);
+        end(&f);
+    }
+}
+
 /* They go at another job's pace. */
 static void when_others_have_all_that_is_left_nobody_knows_the_eta(void **state)
 {
@@ -648,6 +682,7 @@ int main(void)
         cmocka_unit_test(the_coming_checkpoint_is_told),
         cmocka_unit_test(static_shares_stay_apart),
         cmocka_unit_test(eta_is_the_work_shared_out),
+        cmocka_unit_test(a_worker_that_is_heard_again_counts_and_gets_work),
         cmocka_unit_test(when_others_have_all_that_is_left_nobody_knows_the_eta),
         cmocka_unit_test(events_that_cannot_be_are_ignored),
         cmocka_unit_test(out_of_memory),
