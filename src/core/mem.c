@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static long requests_left = -1;
+static _Atomic long requests_left = -1; /* tests set it while threads allocate */
 
 void es_mem_fail_after(long n)
 {

@@ -1,6 +1,6 @@
 /* Allocation with overflow-checked sizes, through which out-of-memory tests can fail any request.
  *
- * All memory is released with free(). Threads: any, except es_mem_fail_after (tests only).
+ * All memory is released with free(). Threads: any.
  */
 #ifndef ES_CORE_MEM_H
 #define ES_CORE_MEM_H

@@ -118,24 +118,25 @@ void es_company_free(struct es_company *company)
     free(company);
 }
 
-void es_company_park(struct es_company *company, uint32_t unit_id)
+int es_company_park(struct es_company *company, uint32_t unit_id)
 {
     uint32_t bundle = bundle_of(company, unit_id);
     void *block = company->parked;
     size_t i = 0;
     if (company->flags[unit_id] & IS_PARKED)
-        return;
+        return 0;
     while (i < company->n_bundles_parked && company->parked[i].bundle != bundle)
         i++;
     if (i == company->n_bundles_parked) {
         if (es_mem_grow(&block, &company->parked_cap, i + 1, sizeof *company->parked) < 0)
-            return; /* the run does not end without it; the next start does it */
+            return ES_ERR_NOMEM;
         company->parked = block;
         company->parked[company->n_bundles_parked++] = (struct parked){.bundle = bundle};
     }
     company->flags[unit_id] |= IS_PARKED;
     company->parked[i].n_units++;
     company->n_parked++;
+    return 0;
 }
 
 void es_company_settle(struct es_company *company, uint32_t unit_id)

@@ -34,14 +34,15 @@ int es_company_create(const struct es_company_config *config, const char *run_di
 /* NULL is fine. */
 void es_company_free(struct es_company *company);
 
-/* Another driver has this unit. */
-void es_company_park(struct es_company *company, uint32_t unit_id);
+/* Another driver has this unit. ES_ERR_NOMEM: nothing will be told of it. */
+int es_company_park(struct es_company *company, uint32_t unit_id);
 
 /* This unit is done or failed for good, whoever ran it. */
 void es_company_settle(struct es_company *company, uint32_t unit_id);
 
 /* Looks around, and waits for nothing. What is new begins a RESULTS message in news (empty before),
- * if anything is. Parked units that are told of are parked no more. */
+ * if anything is. Parked units that are told of are parked no more, even if news has failed: out of
+ * memory, it is not known of which. */
 void es_company_look(struct es_company *company, struct es_buf *news);
 
 /* As of the last look: whether the run's lock is ours. */

@@ -609,10 +609,10 @@ static void publish_status(struct coordinator *c)
 }
 
 /* What cannot be written now is tried again every few seconds: said once a minute. */
-static void note_fault(struct coordinator *c, const struct es_err *fault)
+static void note_fault(struct coordinator *c, const struct es_err *fault, bool is_final)
 {
     char text[1024];
-    if (fault->code == ES_ERR_BUSY) { /* the run is another driver's now, and this one at its end */
+    if (is_final) { /* the run is another driver's now, say, and this one at its end */
         c->fault = *fault;
         return;
     }
@@ -631,6 +631,7 @@ static void report(struct coordinator *c, bool is_last)
     if (!report_is_due && !status_is_due)
         return;
     struct es_err fault;
+    bool is_final;
     fill_state(c);
     c->outcome.state.alive = !is_last;
     if (report_is_due) {
@@ -641,8 +642,8 @@ static void report(struct coordinator *c, bool is_last)
         publish_status(c);
         c->status_due_s = now_s + ES_STATUS_INTERVAL_S;
     }
-    if (es_recorder_fault(c->config->recorder, &fault))
-        note_fault(c, &fault);
+    if (es_recorder_fault(c->config->recorder, &fault, &is_final))
+        note_fault(c, &fault, is_final);
 }
 
 /* --- Stopping --- */

@@ -43,6 +43,7 @@ struct es_recorder {
     size_t status_n;
     bool is_ending;
     bool has_fault;
+    bool is_final; /* the fault: nothing makes it good any more */
     struct es_err fault;
     struct item *news; /* for the coordinator */
     struct item **news_last;
@@ -61,21 +62,36 @@ struct es_recorder {
     double snapshot_due_s;
 };
 
-static void note_fault(struct es_recorder *recorder, const struct es_err *err)
+static void note(struct es_recorder *recorder, const struct es_err *err, bool is_final)
 {
     pthread_mutex_lock(&recorder->mutex);
-    if (!recorder->has_fault) {
-        recorder->has_fault = true;
+    if (!recorder->has_fault || (is_final && !recorder->is_final))
         recorder->fault = *err;
-    }
+    recorder->has_fault = true;
+    recorder->is_final = recorder->is_final || is_final;
     pthread_mutex_unlock(&recorder->mutex);
+}
+
+/* Something could not be written: it is tried again. */
+static void note_fault(struct es_recorder *recorder, const struct es_err *err)
+{
+    note(recorder, err, false);
+}
+
+/* Out of memory, something was forgotten: a result, or what somebody waits for. The run must end, and the
+ * next start finds it in the markers. */
+static void note_loss(struct es_recorder *recorder, const char *doing)
+{
+    struct es_err err = {0};
+    es_err_nomem(&err, doing);
+    note(recorder, &err, true);
 }
 
 /* At the end, what could not be written before counts only if it cannot be written now either. */
 static void forget_fault(struct es_recorder *recorder)
 {
     pthread_mutex_lock(&recorder->mutex);
-    if (recorder->fault.code != ES_ERR_BUSY && recorder->fault.code != ES_ERR_NOMEM)
+    if (!recorder->is_final)
         recorder->has_fault = false;
     pthread_mutex_unlock(&recorder->mutex);
 }
@@ -104,8 +120,7 @@ static void add_line(struct es_recorder *recorder, const struct es_result_entry 
                     status, &recorder->result);
 }
 
-static void apply_entry(struct es_recorder *recorder, const struct es_result_entry *entry,
-                        struct es_err *err)
+static void apply_entry(struct es_recorder *recorder, const struct es_result_entry *entry)
 {
     struct es_units *units = recorder->config.units;
     struct es_result *result = &recorder->result;
@@ -114,14 +129,14 @@ static void apply_entry(struct es_recorder *recorder, const struct es_result_ent
         entry->kind == ES_RESULT_FAILED || entry->unit_id >= es_grid_n_units(es_units_grid(units)))
         return;
     if (entry->kind == ES_RESULT_ELSEWHERE) {
-        if (recorder->company)
-            es_company_park(recorder->company, entry->unit_id);
+        if (recorder->company && es_company_park(recorder->company, entry->unit_id) < 0)
+            note_loss(recorder, "watching what another driver does");
         return;
     }
     if (entry->kind == ES_RESULT_LOST || entry->kind == ES_RESULT_FOUND_FAILED)
         status = ES_STATUS_FAILED;
     if (es_units_set_result(units, entry->unit_id, status, result, &entry->marker) < 0)
-        es_err_nomem(err, "recording a result");
+        note_loss(recorder, "recording a result");
     recorder->is_dirty = true;
     add_line(recorder, entry, status);
     if (recorder->company)
@@ -130,13 +145,10 @@ static void apply_entry(struct es_recorder *recorder, const struct es_result_ent
 
 static void apply_message(struct es_recorder *recorder, const struct es_message *message)
 {
-    struct es_err err = {0};
     struct es_wire_reader reader = es_wire_read(message);
     struct es_result_entry entry;
     while (es_results_next(&reader, &entry, &recorder->result))
-        apply_entry(recorder, &entry, &err);
-    if (err.code)
-        note_fault(recorder, &err);
+        apply_entry(recorder, &entry);
 }
 
 static void flush_progress(struct es_recorder *recorder)
@@ -220,10 +232,8 @@ static void catch_up(struct es_recorder *recorder)
 static void send_news(struct es_recorder *recorder, struct es_buf *news)
 {
     struct item *item = es_mem_calloc(1, sizeof *item);
-    struct es_err err = {0};
     if (!item || es_message_take(news, &item->message) < 0) {
-        es_err_nomem(&err, "telling what other drivers did"); /* the next start sees it */
-        note_fault(recorder, &err);
+        note_loss(recorder, "telling what other drivers did");
         es_buf_clear(news);
         free(item);
         return;
@@ -262,7 +272,7 @@ static void look_around(struct es_recorder *recorder)
     es_company_look(recorder->company, &news);
     if (es_company_owns(recorder->company) && !recorder->is_owner)
         catch_up(recorder);
-    if (news.len)
+    if (news.len || news.failed)
         send_news(recorder, &news);
     leave_if_wanted(recorder);
     recorder->look_due_s = es_clock_mono_s() + LOOK_S;
@@ -295,7 +305,7 @@ static void mind_lock(struct es_recorder *recorder)
         es_keeper_check(recorder->config.keeper, &err) == 0)
         return;
     recorder->is_locked_out = err.code == ES_ERR_BUSY;
-    note_fault(recorder, &err);
+    note(recorder, &err, recorder->is_locked_out);
 }
 
 /* Whether the others are this driver's affair (any more). */
@@ -437,11 +447,9 @@ int es_recorder_start(const struct es_recorder_config *config, struct es_recorde
 void es_recorder_add(struct es_recorder *recorder, struct es_message *message)
 {
     struct item *item = es_mem_calloc(1, sizeof *item);
-    if (!item) { /* the markers still have it: the next start consolidates them */
-        struct es_err err = {0};
-        es_err_nomem(&err, "recording results");
+    if (!item) {
         es_message_clear(message);
-        note_fault(recorder, &err);
+        note_loss(recorder, "recording results");
         return;
     }
     item->message = *message;
@@ -495,12 +503,14 @@ bool es_recorder_has_left(struct es_recorder *recorder)
     return has_left;
 }
 
-bool es_recorder_fault(struct es_recorder *recorder, struct es_err *ret_err)
+bool es_recorder_fault(struct es_recorder *recorder, struct es_err *ret_err, bool *ret_is_final)
 {
     pthread_mutex_lock(&recorder->mutex);
     bool has_fault = recorder->has_fault;
-    if (has_fault)
+    if (has_fault) {
         *ret_err = recorder->fault;
+        *ret_is_final = recorder->is_final;
+    }
     recorder->has_fault = false;
     pthread_mutex_unlock(&recorder->mutex);
     return has_fault;

@@ -47,9 +47,10 @@ void es_recorder_want_to_leave(struct es_recorder *recorder, uint32_t n_parked);
 /* Whether it has left, once and for all. */
 bool es_recorder_has_left(struct es_recorder *recorder);
 
-/* The first failure to write since the last call. False: there was none. ES_ERR_BUSY: another driver
- * took the run over, and nothing more is written. */
-bool es_recorder_fault(struct es_recorder *recorder, struct es_err *ret_err);
+/* The first failure to write since the last call, or one that is final. False: there was none. Final:
+ * the run must end, for another driver took it over (ES_ERR_BUSY; nothing more is written), or because
+ * something was forgotten, out of memory. */
+bool es_recorder_fault(struct es_recorder *recorder, struct es_err *ret_err, bool *ret_is_final);
 
 /* Applies and writes everything (what others did since, too, where there were any), joins the thread
  * and frees the recorder; the table is the caller's again. The error is the first that es_recorder_fault did not tell yet, or that of the last writes

@@ -1,6 +1,7 @@
 /* Other drivers on the run, in files alone: their leases, markers and ends. */
 #include "mpi/company.h"
 
+#include "core/mem.h"
 #include "helper/tempdir.h"
 #include "run/folder.h"
 #include "run/lease.h"
@@ -58,6 +59,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
+    es_mem_fail_after(-1);
     es_company_free(f->company);
     es_lock_release(f->joiner);
     es_lock_release(f->owner);
@@ -319,6 +321,29 @@ static void nobody_leaves_to_who_may_be_dead(void **state)
     assert_true(es_lock_owns(f->owner));
 }
 
+/* What is parked stays so, or it shows that something was not told: nobody waits in vain. */
+static void out_of_memory_nothing_is_forgotten_in_silence(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t n_failed = 0;
+    lock_both(f);
+    create(f, f->owner, 0);
+    es_mem_fail_after(0);
+    assert_int_equal(es_company_park(f->company, 0), ES_ERR_NOMEM);
+    assert_int_equal(es_company_n_parked(f->company), 0);
+    for (long n = 0; n_failed == 0 || f->news.failed; n++) {
+        es_mem_fail_after(-1);
+        es_buf_clear(&f->news);
+        for (uint32_t id = 0; id < 3; id++)
+            assert_int_equal(es_company_park(f->company, id), 0);
+        es_mem_fail_after(n);
+        es_company_look(f->company, &f->news);
+        n_failed += f->news.failed;
+        assert_true(f->news.failed || f->news.len || es_company_n_parked(f->company) == 3);
+    }
+    es_mem_fail_after(-1);
+}
+
 #define TEST_OF(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -332,6 +357,7 @@ int main(void)
         TEST_OF(a_lease_goes_with_the_last_unit_of_its_bundle),
         TEST_OF(an_owner_leaves_to_who_holds_what_is_left),
         TEST_OF(nobody_leaves_to_who_may_be_dead),
+        TEST_OF(out_of_memory_nothing_is_forgotten_in_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

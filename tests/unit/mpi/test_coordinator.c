@@ -1,6 +1,7 @@
 /* Coordinator, recorder and workers together, over queues between threads instead of MPI. */
 #include "mpi/coordinator.h"
 
+#include "core/mem.h"
 #include "helper/tempdir.h"
 #include "mpi/bridge.h"
 #include "mpi/worker.h"
@@ -30,6 +31,7 @@
 #include <cmocka.h>
 
 #define MAX_WORKERS 4
+#define SLOW "{\"mode\":\"null\",\"markers\":true,\"seconds\":0.02}"
 
 struct fixture {
     char run_dir[TEMPDIR_SIZE];
@@ -49,6 +51,7 @@ struct fixture {
     int signal_then;              /* ... and the coordinator gets this signal */
     uint32_t n_more; /* assignments that the scripted worker got once it was heard again */
     struct es_lock *lock; /* with company; NULL: without */
+    bool forgets;         /* the recorder loses a message, out of memory */
     uint32_t pending[4096];
     uint32_t n_pending;
     struct es_buf late; /* a message that rank 1 sends right after its HELLO, if there is one */
@@ -185,6 +188,17 @@ static void note(void *context, bool is_trouble, const char *text)
         send_signal(f, f->signal_then);
 }
 
+static void make_forget(struct es_recorder *recorder)
+{
+    struct es_buf buf = {0};
+    struct es_message message;
+    es_results_begin(&buf);
+    assert_int_equal(es_message_take(&buf, &message), 0);
+    es_mem_fail_after(0);
+    es_recorder_add(recorder, &message);
+    es_mem_fail_after(-1);
+}
+
 /* Runs what is pending in the table, and looks at the folder again afterwards. */
 static void run(struct fixture *f, uint32_t n_workers)
 {
@@ -203,6 +217,8 @@ static void run(struct fixture *f, uint32_t n_workers)
                                                  .run_dir = f->run_dir};
     start_workers(f, n_workers);
     assert_int_equal(es_recorder_start(&recorder_config, &recorder, NULL), 0);
+    if (f->forgets)
+        make_forget(recorder);
     struct es_coordinator_config config = {
         .job = f->job,
         .pending = f->pending,
@@ -580,6 +596,19 @@ static void a_rank_that_drains_by_itself_is_done_without(void **state)
 }
 
 /* A rank that tells of a unit that it was not given (it was given up before, say). */
+/* What it was may be waited for. */
+static void a_run_whose_recorder_has_forgotten_something_ends(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, SLOW, false);
+    f->forgets = true;
+    run(f, 1);
+    assert_int_equal(f->rc, ES_ERR_NOMEM);
+    assert_string_equal(f->err.doing, "recording results");
+    assert_true(f->outcome.state.counts.pending > 0);
+    assert_table_equals_markers(f);
+}
+
 static void results_of_units_not_held_are_not_counted(void **state)
 {
     struct fixture *f = *state;
@@ -629,8 +658,6 @@ static void ranks_that_do_not_speak_the_protocol_are_refused(void **state)
 }
 
 /* --- Ranks that fall silent --- */
-
-#define SLOW "{\"mode\":\"null\",\"markers\":true,\"seconds\":0.02}"
 
 /* The next message but beats; its type. */
 static enum es_message_type receive(struct es_transport *at, struct es_message *message)
@@ -919,6 +946,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_signal_drains_and_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(the_time_limit_counts_from_the_jobs_start, setup, teardown),
         cmocka_unit_test_setup_teardown(a_rank_that_drains_by_itself_is_done_without, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_run_whose_recorder_has_forgotten_something_ends, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(results_of_units_not_held_are_not_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(ranks_that_do_not_speak_the_protocol_are_refused, setup,

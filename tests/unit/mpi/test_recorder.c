@@ -1,5 +1,6 @@
 #include "mpi/recorder.h"
 
+#include "core/mem.h"
 #include "helper/tempdir.h"
 #include "run/folder.h"
 #include "run/layout.h"
@@ -250,14 +251,10 @@ static void what_failed_before_the_run_stays_failed(void **state)
     }
 }
 
-/* The one that has joined holds what is left: the recorder of the owner leaves to it. */
-static void an_owner_leaves_when_nothing_else_is_left(void **state)
+/* The other way round: the recorder is of the owner, whom the one that has joined has joined again. */
+static struct es_recorder *start_owner(void)
 {
-    (void)state;
     struct es_recorder *recorder;
-    bool is_ours;
-    char name[ES_LEASE_NAME_SIZE];
-    int leases_fd = open(path_of(".evalsweep/leases"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(es_recorder_finish(start_joined(), NULL), 0);
     es_lock_release(joiner);
     assert_int_equal(es_lock_join(run_dir, 60, &joiner, NULL), 0);
@@ -265,8 +262,25 @@ static void an_owner_leaves_when_nothing_else_is_left(void **state)
     struct es_recorder_config config = {
         .units = units, .run_dir = run_dir, .company = &company};
     assert_int_equal(es_recorder_start(&config, &recorder, NULL), 0);
-    es_lease_name("step0", "A", name);
-    assert_int_equal(es_lease_take(leases_fd, name, es_lock_id(joiner), &is_ours), 0);
+    return recorder;
+}
+
+static void take_lease(int leases_fd, const char *checkpoint, struct es_lock *lock)
+{
+    char name[ES_LEASE_NAME_SIZE];
+    bool is_ours = false;
+    es_lease_name(checkpoint, "A", name);
+    assert_int_equal(es_lease_take(leases_fd, name, es_lock_id(lock), &is_ours), 0);
+    assert_true(is_ours);
+}
+
+/* The one that has joined holds what is left: the recorder of the owner leaves to it. */
+static void an_owner_leaves_when_nothing_else_is_left(void **state)
+{
+    (void)state;
+    int leases_fd = open(path_of(".evalsweep/leases"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct es_recorder *recorder = start_owner();
+    take_lease(leases_fd, "step0", joiner);
     add(recorder, 2, ES_RESULT_DONE, 1, true, 0.5);
     add(recorder, 0, ES_RESULT_ELSEWHERE, 1, true, 0);
     add(recorder, 1, ES_RESULT_ELSEWHERE, 1, true, 0);
@@ -283,6 +297,68 @@ static void an_owner_leaves_when_nothing_else_is_left(void **state)
     add(recorder, 3, ES_RESULT_DONE, 1, true, 0.5);
     assert_int_equal(es_recorder_finish(recorder, NULL), 0);
     assert_int_equal(access(path_of(ES_STORE_NAME), F_OK), -1); /* and not after */
+    es_fd_close(&leases_fd);
+    end_joined();
+}
+
+/* Whether a final fault is told before so many looks for one, 5 ms apart, have come to nothing. */
+static bool is_told_to_end(struct es_recorder *recorder, struct es_err *err, int n_tries)
+{
+    bool is_final = false;
+    for (int i = 0; i < n_tries && !is_final; i++)
+        if (!es_recorder_fault(recorder, err, &is_final))
+            (void)poll(NULL, 0, 5);
+    return is_final;
+}
+
+/* The store would lack it. */
+static void a_result_that_is_lost_out_of_memory_ends_the_run(void **state)
+{
+    (void)state;
+    struct es_err err = {0};
+    for (int is_late = 0; is_late < 2; is_late++) {
+        struct es_recorder *recorder = start(NULL);
+        struct es_buf buf = {0};
+        struct es_message message;
+        es_results_begin(&buf);
+        assert_int_equal(es_message_take(&buf, &message), 0);
+        es_mem_fail_after(0);
+        es_recorder_add(recorder, &message);
+        es_mem_fail_after(-1);
+        if (!is_late) {
+            assert_true(is_told_to_end(recorder, &err, 1));
+            assert_int_equal(err.code, ES_ERR_NOMEM);
+        }
+        assert_int_equal(es_recorder_finish(recorder, NULL), is_late ? ES_ERR_NOMEM : 0);
+    }
+}
+
+/* The coordinator would wait for it for ever. */
+static void news_that_are_lost_out_of_memory_end_the_run(void **state)
+{
+    (void)state;
+    struct es_err err = {0};
+    struct es_message message;
+    char name[ES_LEASE_NAME_SIZE];
+    bool has_told = false;
+    int leases_fd = open(path_of(".evalsweep/leases"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct es_recorder *recorder = start_owner();
+    take_lease(leases_fd, "step0", joiner);
+    add(recorder, 0, ES_RESULT_ELSEWHERE, 1, true, 0);
+    es_recorder_set_status(recorder, strdup("{}"), 2);
+    for (int i = 0; i < 4000 && access(path_of(ES_STATUS_NAME), F_OK) < 0; i++)
+        (void)poll(NULL, 0, 5); /* parked by then */
+    es_lease_name("step0", "A", name);
+    for (long n = 0; n < 40 && !has_told; n++) {
+        es_mem_fail_after(n);
+        (void)es_lease_drop(leases_fd, name, es_lock_id(joiner));
+        has_told = is_told_to_end(recorder, &err, 140); /* longer than to the next look */
+    }
+    es_mem_fail_after(-1);
+    assert_true(has_told);
+    assert_string_equal(err.doing, "telling what other drivers did");
+    assert_false(es_recorder_news(recorder, &message));
+    (void)es_recorder_finish(recorder, NULL);
     es_fd_close(&leases_fd);
     end_joined();
 }
@@ -304,14 +380,15 @@ static void a_failure_to_write_is_told_once(void **state)
     struct es_recorder *recorder = start(NULL);
     assert_int_equal(mkdir(path_of("status.json"), 0777), 0); /* cannot be replaced by a file */
     es_recorder_set_status(recorder, strdup("{}"), 2);
-    bool told = false;
+    bool told = false, is_final;
     for (int i = 0; i < 4000 && !told; i++) {
-        told = es_recorder_fault(recorder, &err);
+        told = es_recorder_fault(recorder, &err, &is_final);
         (void)poll(NULL, 0, 5);
     }
     assert_true(told);
     assert_non_null(strstr(err.subject, "status.json"));
-    assert_false(es_recorder_fault(recorder, &err));
+    assert_false(is_final);
+    assert_false(es_recorder_fault(recorder, &err, &is_final));
     assert_int_equal(rmdir(path_of("status.json")), 0);
     assert_int_equal(es_recorder_finish(recorder, NULL), 0);
     assert_int_equal(access(path_of("status.json"), R_OK), 0); /* written after all */
@@ -359,13 +436,14 @@ static void a_driver_that_was_taken_over_writes_nothing_more(void **state)
     assert_int_equal(es_keeper_start(lock, 0.005, &keeper, NULL), 0);
     wait_until_lost(keeper);
     struct es_recorder *recorder = start(keeper);
-    bool told = false;
+    bool told = false, is_final;
     for (int i = 0; i < 4000 && !told; i++) {
-        told = es_recorder_fault(recorder, &err) && err.code != ES_ERR_IO;
+        told = es_recorder_fault(recorder, &err, &is_final) && err.code != ES_ERR_IO;
         (void)poll(NULL, 0, 5);
     }
     assert_true(told);
     assert_int_equal(err.code, ES_ERR_BUSY);
+    assert_true(is_final);
     add(recorder, 0, ES_RESULT_DONE, 1, true, 0.5);
     es_recorder_set_status(recorder, strdup("{}"), 2);
     assert_int_equal(es_recorder_finish(recorder, NULL), 0);
@@ -402,6 +480,8 @@ int main(void)
         TEST_OF(who_is_left_catches_up),
         TEST_OF(what_failed_before_the_run_stays_failed),
         TEST_OF(an_owner_leaves_when_nothing_else_is_left),
+        TEST_OF(a_result_that_is_lost_out_of_memory_ends_the_run),
+        TEST_OF(news_that_are_lost_out_of_memory_end_the_run),
         TEST_OF(what_the_scan_found_is_stored_at_once),
         TEST_OF(a_failure_to_write_is_told_once),
         TEST_OF(what_was_mended_before_the_end_is_no_fault),
