@@ -65,10 +65,11 @@ static int add_lines(const struct es_company_config *config, int run_dir_fd,
 
 int es_catch_up(const struct es_company_config *config, const char *run_dir,
                 struct es_units *units, struct es_progress *progress, uint8_t *has_line,
-                struct es_err *err)
+                const uint8_t *is_lost, struct es_err *err)
 {
     struct es_scan_options options = {.not_before_ns = config->not_before_ns,
-                                      .look_for_failed = true};
+                                      .look_for_failed = true,
+                                      .stays_failed = is_lost};
     struct es_scan_summary summary;
     if (!config->keeps_failed)
         options.failed_not_before_ns = config->started_ns;

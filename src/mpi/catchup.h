@@ -10,10 +10,11 @@
 
 /* Adds lines (in memory: es_progress_flush writes them) for what this run's drivers finished that has
  * none yet. has_line[unit] (borrowed, brought up to date): whose lines are added or written already.
+ * is_lost[unit]: failed for good on this driver, which stays so where no failed.json could be written.
  */
 int es_catch_up(const struct es_company_config *config, const char *run_dir,
                 struct es_units *units, struct es_progress *progress, uint8_t *has_line,
-                struct es_err *err);
+                const uint8_t *is_lost, struct es_err *err);
 
 /* Whether a marker with this rank and identity was written by a driver of this run: it wants a line.
  * Old array scripts write their own. */

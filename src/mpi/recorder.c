@@ -52,6 +52,7 @@ struct es_recorder {
     /* The thread's own. */
     struct es_company *company; /* NULL: none */
     uint8_t *has_line;          /* [n_units] with company: whose lines are in progress.csv */
+    uint8_t *is_lost;           /* [n_units] with company: what failed for good here */
     bool is_owner;
     double look_due_s;
     struct es_result result;
@@ -137,6 +138,8 @@ static void apply_entry(struct es_recorder *recorder, const struct es_result_ent
         status = ES_STATUS_FAILED;
     if (es_units_set_result(units, entry->unit_id, status, result, &entry->marker) < 0)
         note_loss(recorder, "recording a result");
+    if (recorder->is_lost)
+        recorder->is_lost[entry->unit_id] = entry->kind == ES_RESULT_LOST;
     recorder->is_dirty = true;
     add_line(recorder, entry, status);
     if (recorder->company)
@@ -220,7 +223,8 @@ static void catch_up(struct es_recorder *recorder)
         es_progress_close(recorder->progress);
         recorder->progress = progress;
         rc = es_catch_up(recorder->config.company, recorder->config.run_dir,
-                         recorder->config.units, progress, recorder->has_line, &err);
+                         recorder->config.units, progress, recorder->has_line,
+                         recorder->is_lost, &err);
     }
     if (rc < 0)
         note_fault(recorder, &err);
@@ -388,6 +392,7 @@ static void recorder_free(struct es_recorder *recorder)
     }
     es_company_free(recorder->company);
     free(recorder->has_line);
+    free(recorder->is_lost);
     es_progress_close(recorder->progress);
     forget_status(recorder);
     es_result_clear(&recorder->result);
@@ -400,7 +405,8 @@ static int start_company(struct es_recorder *recorder, struct es_err *err)
 {
     const struct es_grid *grid = es_units_grid(recorder->config.units);
     recorder->has_line = es_mem_calloc(es_grid_n_units(grid), 1);
-    if (!recorder->has_line)
+    recorder->is_lost = es_mem_calloc(es_grid_n_units(grid), 1);
+    if (!recorder->has_line || !recorder->is_lost)
         return es_err_nomem(err, "starting the recorder");
     int rc = es_company_create(recorder->config.company, recorder->config.run_dir, grid,
                                &recorder->company, err);

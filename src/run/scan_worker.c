@@ -122,13 +122,23 @@ static bool has_failed(struct worker *worker)
     return has_it;
 }
 
+/* A unit without a file that says what became of it: pending. */
+static void change_to_pending(struct worker *worker, uint32_t unit_id)
+{
+    const uint8_t *stays_failed = worker->shared->options->stays_failed;
+    int8_t status = worker->columns.status[unit_id];
+    if (status != ES_STATUS_PENDING &&
+        !(status == ES_STATUS_FAILED && stays_failed && stays_failed[unit_id]))
+        change_to(worker, unit_id, ES_STATUS_PENDING);
+}
+
 /* A unit without a valid marker: failed or pending. */
 static void look_at_unfinished(struct worker *worker, uint32_t unit_id)
 {
     if (has_failed(worker))
         change_to(worker, unit_id, ES_STATUS_FAILED);
-    else if (worker->columns.status[unit_id] != ES_STATUS_PENDING)
-        change_to(worker, unit_id, ES_STATUS_PENDING);
+    else
+        change_to_pending(worker, unit_id);
 }
 
 /* What keeps every marker from being read says nothing about this one. */
@@ -193,8 +203,7 @@ static void all_missing(struct worker *worker, const struct es_scan_folder *fold
         if (unit_id == ES_GRID_NONE)
             continue;
         worker->summary.n_markers[ES_MARKER_NONE]++;
-        if (worker->columns.status[unit_id] != ES_STATUS_PENDING)
-            change_to(worker, unit_id, ES_STATUS_PENDING);
+        change_to_pending(worker, unit_id);
     }
 }
 

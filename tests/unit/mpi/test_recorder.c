@@ -265,6 +265,31 @@ static struct es_recorder *start_owner(void)
     return recorder;
 }
 
+/* Everything added is applied, and the recorder has looked around, when status.json is there. */
+static void wait_until_applied(struct es_recorder *recorder)
+{
+    es_recorder_set_status(recorder, strdup("{}"), 2);
+    for (int i = 0; i < 4000 && access(path_of(ES_STATUS_NAME), F_OK) < 0; i++)
+        (void)poll(NULL, 0, 5);
+}
+
+/* Its folder may be there, or not: a full disk, say. */
+static void what_failed_here_stays_so_without_a_failed_json(void **state)
+{
+    (void)state;
+    struct es_recorder *recorder = start_owner();
+    mark("step1/1/A", "log.txt", "no space");
+    add(recorder, 1, ES_RESULT_LOST, 1, true, (double)NAN);
+    add(recorder, 2, ES_RESULT_LOST, 1, true, (double)NAN);
+    add(recorder, 3, ES_RESULT_FOUND_FAILED, 1, true, (double)NAN); /* but its file is gone since */
+    wait_until_applied(recorder);
+    assert_int_equal(es_recorder_finish(recorder, NULL), 0); /* it catches up with the other one */
+    assert_int_equal(es_units_columns(units).status[1], ES_STATUS_FAILED);
+    assert_int_equal(es_units_columns(units).status[2], ES_STATUS_FAILED);
+    assert_int_equal(es_units_columns(units).status[3], ES_STATUS_PENDING);
+    end_joined();
+}
+
 static void take_lease(int leases_fd, const char *checkpoint, struct es_lock *lock)
 {
     char name[ES_LEASE_NAME_SIZE];
@@ -345,9 +370,7 @@ static void news_that_are_lost_out_of_memory_end_the_run(void **state)
     struct es_recorder *recorder = start_owner();
     take_lease(leases_fd, "step0", joiner);
     add(recorder, 0, ES_RESULT_ELSEWHERE, 1, true, 0);
-    es_recorder_set_status(recorder, strdup("{}"), 2);
-    for (int i = 0; i < 4000 && access(path_of(ES_STATUS_NAME), F_OK) < 0; i++)
-        (void)poll(NULL, 0, 5); /* parked by then */
+    wait_until_applied(recorder);
     es_lease_name("step0", "A", name);
     for (long n = 0; n < 40 && !has_told; n++) {
         es_mem_fail_after(n);
@@ -479,6 +502,7 @@ int main(void)
         TEST_OF(who_joined_writes_no_files_of_the_run),
         TEST_OF(who_is_left_catches_up),
         TEST_OF(what_failed_before_the_run_stays_failed),
+        TEST_OF(what_failed_here_stays_so_without_a_failed_json),
         TEST_OF(an_owner_leaves_when_nothing_else_is_left),
         TEST_OF(a_result_that_is_lost_out_of_memory_ends_the_run),
         TEST_OF(news_that_are_lost_out_of_memory_end_the_run),
