@@ -462,13 +462,12 @@ static void say_no_worker(const struct driver *d)
     struct es_buf dir = {0};
     const struct es_common_failure *failure = &d->outcome.failure;
     if (failure->n == 0) {
-        es_say("no worker is left");
+        es_say("%s", d->outcome.why_ended);
         return;
     }
     es_layout_unit_dir(d->target.layout, d->target.grid,
                        es_grid_unit(d->target.grid, failure->unit_id), &dir);
-    es_say("no worker is left; the commonest failure (%u time%s): %s (%s/%s/" ES_LOG_NAME ")",
-           failure->n, failure->n == 1 ? "" : "s", failure->reason, d->target.run_dir,
+    es_say("%s (%s/%s/" ES_LOG_NAME ")", d->outcome.why_ended, d->target.run_dir,
            dir.data ? dir.data : "");
     es_buf_clear(&dir);
 }
@@ -489,7 +488,7 @@ static void say_end(const struct driver *d, int exit_code)
            state->n_retries, wall);
     if (exit_code == ES_EXIT_RESUBMIT)
         es_say("stopped with work left (%s): submit it again with RUN_ID=%s",
-               d->outcome.why_stopped, d->target.job->run.id);
+               d->outcome.why_ended, d->target.job->run.id);
     if (state->counts.failed)
         es_say("failed units have failed.json and log.txt in their folders; "
                "evalsweep status %s lists them", d->target.run_dir);

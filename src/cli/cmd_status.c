@@ -72,6 +72,7 @@ static int look(const char *path, const struct es_opt_list *sets, struct view *v
     v->has_driver = es_status_read(v->target.run_dir, es_clock_wall_s(), &v->driver, NULL) == 0;
     v->has_looked = count_drivers(v->target.run_dir, &v->n_drivers);
     es_text_to_line(v->driver.host);
+    es_text_to_line(v->driver.why_ended);
     return 0;
 }
 
@@ -100,8 +101,13 @@ static void print_json(const struct view *v)
     es_buf_json_double(&text, is_alive(v) ? v->driver.rate_per_s : (double)NAN);
     es_buf_puts(&text, ",\"eta_s\":");
     es_buf_json_double(&text, is_alive(v) ? v->driver.eta_s : (double)NAN);
-    es_buf_printf(&text, ",\"alive\":%s,\"drivers\":%u,\"done_without_score\":%u,\"checkpoints\":[",
-                  is_alive(v) ? "true" : "false", v->n_drivers, v->counts.done_without_score);
+    es_buf_printf(&text, ",\"alive\":%s,\"ended\":", is_alive(v) ? "true" : "false");
+    if (v->driver.why_ended[0])
+        es_buf_json_string(&text, v->driver.why_ended, strlen(v->driver.why_ended));
+    else
+        es_buf_puts(&text, "null");
+    es_buf_printf(&text, ",\"drivers\":%u,\"done_without_score\":%u,\"checkpoints\":[",
+                  v->n_drivers, v->counts.done_without_score);
     for (uint32_t c = 0; c < es_grid_n_checkpoints(grid); c++) {
         const char *name = es_grid_checkpoint(grid, c);
         es_buf_puts(&text, c ? ",{\"checkpoint\":" : "{\"checkpoint\":");
@@ -132,7 +138,8 @@ static void print_no_driver(const struct view *v)
         printf("driver  silent since %s on %s: stopped, perhaps, or killed\n", updated,
                v->driver.host);
     else if (v->driver.has_ended)
-        printf("driver  not running (last seen %s on %s)\n", updated, v->driver.host);
+        printf("driver  not running (last seen %s on %s)%s%s\n", updated, v->driver.host,
+               v->driver.why_ended[0] ? ": " : "", v->driver.why_ended);
     else
         printf("driver  not running: killed, perhaps (last seen %s on %s)\n", updated,
                v->driver.host);

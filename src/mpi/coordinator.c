@@ -217,7 +217,7 @@ static void take_drained(struct coordinator *c, uint32_t source)
     if (c->outcome.ending == ES_ENDING_NO_WORKER || c->outcome.ending == ES_ENDING_CANNOT_START) {
         c->outcome.ending = ES_ENDING_STOPPED;
         c->fault = (struct es_err){0};
-        (void)snprintf(c->outcome.why_stopped, sizeof c->outcome.why_stopped, "%s", why);
+        (void)snprintf(c->outcome.why_ended, sizeof c->outcome.why_ended, "%s", why);
     }
 }
 
@@ -634,6 +634,7 @@ static void report(struct coordinator *c, bool is_last)
     bool is_final;
     fill_state(c);
     c->outcome.state.alive = !is_last;
+    c->outcome.state.why_ended = is_last && c->outcome.why_ended[0] ? c->outcome.why_ended : NULL;
     if (report_is_due) {
         c->config->report(c->config->context, &c->outcome.state);
         c->report_due_s = now_s + c->config->report_interval_s;
@@ -646,13 +647,29 @@ static void report(struct coordinator *c, bool is_last)
         note_fault(c, &fault, is_final);
 }
 
+/* Why the run ends with work left, for those who were not there. (That it was stopped is told when that is
+ * decided.) */
+static void tell_end(struct coordinator *c)
+{
+    char *text = c->outcome.why_ended;
+    size_t size_bytes = sizeof c->outcome.why_ended;
+    if (c->fault.code)
+        es_err_text(&c->fault, text, size_bytes);
+    else if (c->outcome.ending == ES_ENDING_LEFT)
+        (void)snprintf(text, size_bytes, "another driver does the rest");
+    else if (c->outcome.ending == ES_ENDING_NO_WORKER)
+        es_failures_no_worker_text(&c->outcome.failure, text, size_bytes);
+    else if (c->outcome.ending == ES_ENDING_FINISHED)
+        text[0] = '\0'; /* it was to stop, and there was nothing left */
+}
+
 /* --- Stopping --- */
 
 /* Nothing begins any more, and what runs gets its grace. */
 static void drain(struct coordinator *c, double grace_s, const char *why)
 {
     c->drained_by_s = now() + fmax(grace_s, 0) + BYE_TIMEOUT_S;
-    (void)snprintf(c->outcome.why_stopped, sizeof c->outcome.why_stopped, "%s", why);
+    (void)snprintf(c->outcome.why_ended, sizeof c->outcome.why_ended, "%s", why);
     if (grace_s == ES_DRAIN_KILL)
         note(c, true, "%s: evaluators are killed", why);
     else
@@ -830,6 +847,8 @@ static void run(struct coordinator *c)
         c->outcome.ending = ES_ENDING_STOPPED;
     for (uint32_t r = 0; r < c->roster.n_ranks; r++)
         confirm_failures(c, r);
+    c->outcome.failure = es_failures_commonest(c->failures);
+    tell_end(c);
     report(c, true);
     send_quit(c);
     wait_for_byes(c);
@@ -895,9 +914,9 @@ int es_coordinator_run(const struct es_coordinator_config *config,
         if (config->job->limits.time_limit_s > 0)
             set_end(&c, config->started_s + config->job->limits.time_limit_s);
         run(&c);
-        c.outcome.failure = es_failures_commonest(c.failures);
         c.outcome.forgiven = es_failures_take_forgiven(c.failures, &c.outcome.n_forgiven);
         *ret_outcome = c.outcome;
+        ret_outcome->state.why_ended = NULL;
         ret_outcome->state.workers = NULL;
         ret_outcome->state.n_workers = 0;
         rc = c.fault.code;

@@ -60,9 +60,9 @@ struct es_coordinator_outcome {
     uint32_t *forgiven; /* [n_forgiven] units that failed.json may call failed although they did not fail
                            for good; the caller frees it */
     size_t n_forgiven;
-    char why_stopped[200];     /* STOPPED */
+    char why_ended[600];       /* with work left; else empty */
     uint32_t n_silent;         /* ranks that were not heard at the end, dead most likely */
-    struct es_run_state state; /* the last; its workers are not valid any more */
+    struct es_run_state state; /* the last; its pointers are not valid any more */
 };
 
 /* Runs all pending units to their end, and stops the workers; every rank waits for EXIT afterwards.

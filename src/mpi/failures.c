@@ -189,6 +189,17 @@ struct es_common_failure es_failures_commonest(const struct es_failures *failure
     return *most;
 }
 
+void es_failures_no_worker_text(const struct es_common_failure *failure, char *ret_text,
+                                size_t size_bytes)
+{
+    if (failure->n == 0)
+        (void)snprintf(ret_text, size_bytes, "no worker is left");
+    else
+        (void)snprintf(ret_text, size_bytes,
+                       "no worker is left; the commonest failure (%u time%s): %s", failure->n,
+                       failure->n == 1 ? "" : "s", failure->reason);
+}
+
 uint32_t *es_failures_take_forgiven(struct es_failures *failures, size_t *ret_n)
 {
     uint32_t *forgiven = failures->forgiven;

@@ -55,6 +55,10 @@ struct es_common_failure {
 };
 struct es_common_failure es_failures_commonest(const struct es_failures *failures);
 
+/* "no worker is left", and the commonest failure, if there was one. */
+void es_failures_no_worker_text(const struct es_common_failure *failure, char *ret_text,
+                                size_t size_bytes);
+
 /* Gives the units that were forgiven their last try, or disowned, and did not fail for good since:
  * failed.json may be there all the same. Allocated (free), [*ret_n]; NULL: none. */
 uint32_t *es_failures_take_forgiven(struct es_failures *failures, size_t *ret_n);

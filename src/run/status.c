@@ -64,6 +64,8 @@ void es_status_text(const struct es_grid *grid, const struct es_run_state *state
     put_string(text, "updated", updated);
     put_number(text, "updated_s", now_s);
     es_buf_printf(text, "\"alive\":%s,", state->alive ? "true" : "false");
+    if (state->why_ended)
+        put_string(text, "ended", state->why_ended);
     put_string(text, "host", host);
     es_buf_printf(text, "\"pid\":%ld,", (long)getpid());
     const char *slurm_job_id = getenv("SLURM_JOB_ID");
@@ -122,8 +124,11 @@ int es_status_read(const char *run_dir, double now_s, struct es_status_seen *ret
     };
     double n_running = es_json_get_double(root, "running");
     const char *host = es_json_get_string(root, "host");
+    const char *why_ended = es_json_get_string(root, "ended");
     (void)snprintf(seen.host, sizeof seen.host, "%s", host ? host : "");
     seen.has_ended = !cJSON_IsTrue(es_json_get(root, "alive"));
+    (void)snprintf(seen.why_ended, sizeof seen.why_ended, "%s",
+                   seen.has_ended && why_ended ? why_ended : "");
     seen.alive = !seen.has_ended && now_s - seen.updated_s < 3 * ES_STATUS_INTERVAL_S;
     if (seen.alive && n_running > 0 && n_running < UINT32_MAX)
         seen.n_running = (uint32_t)n_running;

@@ -380,6 +380,12 @@ END
     [[ "$last" == *"no worker is left; the commonest failure ("[3-9]" times): exit code 9: no such GPU ("*"/log.txt)" ]] # those of the last message too
     run "$evalsweep" status --json job.json
     [ "$(echo "$output" | json pending)" -eq 60 ]
+    # whoever was not there hears of it
+    [[ "$(echo "$output" | json ended)" == "no worker is left; the commonest failure ("*": exit code 9: no such GPU" ]]
+    [[ "$("$evalsweep" status job.json)" == *"driver  not running (last seen "*"): no worker is left; "*"no such GPU"* ]]
+    write_job
+    "$evalsweep" run --quiet --accept-change job.json
+    [ "$("$evalsweep" status --json job.json | json ended)" = None ]
 }
 
 @test "consolidate and retry make no folder for a mistyped run" {

@@ -245,6 +245,16 @@ static void run(struct fixture *f, uint32_t n_workers)
         pthread_join(f->threads[r], NULL);
 }
 
+/* The driver's last word in status.json. */
+static void assert_status_tells(struct fixture *f, const char *why_ended)
+{
+    struct es_status_seen seen;
+    assert_int_equal(es_status_read(f->run_dir, es_clock_wall_s(), &seen, NULL), 0);
+    free(seen.text);
+    assert_true(seen.has_ended);
+    assert_string_equal(seen.why_ended, why_ended);
+}
+
 /* The table, as the results made it, tells the same as the markers do. */
 static void assert_table_equals_markers(struct fixture *f)
 {
@@ -440,6 +450,8 @@ static void a_command_that_cannot_be_started_ends_the_run(void **state)
     assert_int_equal(f->rc, ES_ERR_SPAWN);
     assert_int_equal(f->outcome.ending, ES_ENDING_CANNOT_START);
     assert_non_null(strstr(f->err.why, "no-such-command-anywhere"));
+    assert_non_null(strstr(f->outcome.why_ended, "no-such-command-anywhere"));
+    assert_status_tells(f, f->outcome.why_ended);
     assert_int_equal(f->outcome.state.counts.pending, 60);
 }
 
@@ -569,7 +581,7 @@ static void the_time_limit_counts_from_the_jobs_start(void **state)
     run(f, 1);
     assert_int_equal(f->outcome.ending, ES_ENDING_STOPPED);
     assert_int_equal(f->outcome.state.counts.pending, 60);
-    assert_non_null(strstr(f->outcome.why_stopped, "time limit"));
+    assert_non_null(strstr(f->outcome.why_ended, "time limit"));
     assert_table_equals_markers(f);
 }
 
@@ -833,6 +845,7 @@ static void without_a_worker_that_is_heard_the_run_ends(void **state)
         run(f, 1);
         assert_int_equal(f->outcome.ending, ES_ENDING_NO_WORKER);
         assert_int_equal(f->outcome.state.counts.pending, 60);
+        assert_status_tells(f, "no worker is left");
         teardown(state);
         setup(state);
     }
