@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -61,6 +62,19 @@ static struct es_recorder *start(struct es_keeper *keeper)
         .units = units, .run_dir = run_dir, .keeper = keeper};
     assert_int_equal(es_recorder_start(&config, &recorder, NULL), 0);
     return recorder;
+}
+
+/* With nothing to do the recorder's thread takes no time of the processor: one that spun would have taken
+ * most of it. The wait is beyond when a first snapshot of what the scan found is due. */
+static void assert_sleeps(void)
+{
+    struct timespec before, after;
+    (void)poll(NULL, 0, 1200);
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before), 0);
+    (void)poll(NULL, 0, 600);
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after), 0);
+    int64_t used_ns = (after.tv_sec - before.tv_sec) * ES_NS_PER_S + after.tv_nsec - before.tv_nsec;
+    assert_in_range(used_ns, 0, 60000000);
 }
 
 /* Hands over one result of a unit. */
@@ -182,6 +196,7 @@ static void who_joined_writes_no_files_of_the_run(void **state)
     struct es_recorder *recorder = start_joined();
     add(recorder, 0, ES_RESULT_DONE, 1, true, 0.5);
     es_recorder_set_status(recorder, strdup("{}"), 2);
+    assert_sleeps();
     assert_int_equal(es_recorder_finish(recorder, NULL), 0);
     assert_int_equal(access(path_of("progress.csv"), F_OK), -1);
     assert_int_equal(access(path_of(ES_STATUS_NAME), F_OK), -1);
@@ -320,6 +335,7 @@ static void an_owner_leaves_when_nothing_else_is_left(void **state)
     assert_int_equal(access(path_of(ES_STORE_NAME), F_OK), 0); /* written before */
     assert_int_equal(unlink(path_of(ES_STORE_NAME)), 0);
     add(recorder, 3, ES_RESULT_DONE, 1, true, 0.5);
+    assert_sleeps();
     assert_int_equal(es_recorder_finish(recorder, NULL), 0);
     assert_int_equal(access(path_of(ES_STORE_NAME), F_OK), -1); /* and not after */
     es_fd_close(&leases_fd);
@@ -469,6 +485,7 @@ static void a_driver_that_was_taken_over_writes_nothing_more(void **state)
     assert_true(is_final);
     add(recorder, 0, ES_RESULT_DONE, 1, true, 0.5);
     es_recorder_set_status(recorder, strdup("{}"), 2);
+    assert_sleeps();
     assert_int_equal(es_recorder_finish(recorder, NULL), 0);
     assert_int_equal(access(path_of(ES_STATUS_NAME), F_OK), -1);
     assert_int_equal(access(path_of("progress.csv"), F_OK), -1);

@@ -122,6 +122,35 @@ static void a_greeting_counts_once(void **state)
     es_roster_clear(&roster);
 }
 
+/* Whether it has greeted or not, and however often it is left out. */
+static void one_that_is_left_out_is_not_waited_for_and_gets_nothing(void **state)
+{
+    (void)state;
+    for (int has_greeted = 0; has_greeted < 2; has_greeted++) {
+        struct es_job job = a_job(true, 1);
+        struct es_roster roster = {0};
+        assert_int_equal(es_roster_init(&roster, &job, 3, NULL), 0);
+        greet(&roster, 0, "node1", 8, 8, "4,5");
+        greet(&roster, 2, "node1", 8, 8, "4,5");
+        if (has_greeted)
+            greet(&roster, 1, "node1", 8, 8, "4,5");
+        es_roster_leave_out(&roster, 1);
+        es_roster_leave_out(&roster, 1);
+        assert_int_equal(roster.n_expected, 0);
+        assert_false(roster.ranks[1].works);
+        greet(&roster, 1, "node1", 8, 8, "4,5"); /* too late */
+        assert_int_equal(roster.n_expected, 0);
+        assert_int_equal(es_roster_count(&roster, ES_RANK_GREETED), 2);
+        assert_int_equal(es_roster_n_threads(&roster, 0), 4);
+        roster.ranks[1].hello = roster.ranks[0].hello; /* wherever it runs, it takes no device */
+        assert_int_equal(es_roster_bind(&roster, &job, false, NULL), 0);
+        assert_string_equal(roster.ranks[0].binding.visible, "4");
+        assert_string_equal(roster.ranks[1].binding.variable, "");
+        assert_string_equal(roster.ranks[2].binding.visible, "5");
+        es_roster_clear(&roster);
+    }
+}
+
 static void one_cpu_is_remarked_upon(void **state)
 {
     (void)state;
@@ -147,6 +176,7 @@ int main(void)
         cmocka_unit_test(without_devices_they_work_only_if_allowed),
         cmocka_unit_test(one_node_without_devices_is_not_allowed),
         cmocka_unit_test(a_greeting_counts_once),
+        cmocka_unit_test(one_that_is_left_out_is_not_waited_for_and_gets_nothing),
         cmocka_unit_test(one_cpu_is_remarked_upon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
