@@ -608,6 +608,26 @@ static void a_rank_that_drains_by_itself_is_done_without(void **state)
 }
 
 /* A rank that tells of a unit that it was not given (it was given up before, say). */
+/* It does not wait for the limit, which is minutes away. */
+static void a_run_ends_when_no_unit_that_is_left_can_end_in_time(void **state)
+{
+    struct fixture *f = *state;
+    const double task_cost_s[] = {0.001, 3000, 0.001};
+    const struct es_cost_hints hints = {.load_s = 0.001, .task_cost_s = task_cost_s};
+    load_job(f, "{\"mode\":\"null\",\"markers\":true}", false);
+    es_cost_free(f->cost);
+    assert_int_equal(es_cost_create(f->job->grid, &hints, &f->cost, NULL), 0);
+    f->job->limits.time_limit_s = 1000;
+    f->started_s = es_clock_mono_s();
+    run(f, 2);
+    assert_int_equal(f->rc, 0);
+    assert_int_equal(f->outcome.ending, ES_ENDING_STOPPED);
+    assert_int_equal(f->outcome.state.counts.done, 40);
+    assert_int_equal(f->outcome.state.counts.pending, 20);
+    assert_status_tells(f, "no unit that is left is expected to end within the time limit");
+    assert_table_equals_markers(f);
+}
+
 /* What it was may be waited for. */
 static void a_run_whose_recorder_has_forgotten_something_ends(void **state)
 {
@@ -836,6 +856,20 @@ static void a_rank_that_never_greets_is_left_out(void **state)
     assert_non_null(strstr(f->notes, "rank 2 on (no host: it did not greet) is left out"));
 }
 
+/* Nothing runs, so nothing is waited for: neither that all greet, nor those that have for their devices. */
+static void a_signal_while_ranks_greet_ends_the_run(void **state)
+{
+    struct fixture *f = *state;
+    begin_silence(f, dying_worker, 500, 1000);
+    f->last_is_mute = true;
+    send_signal(f, SIGUSR1);
+    run(f, 2);
+    assert_int_equal(f->rc, 0);
+    assert_int_equal(f->outcome.ending, ES_ENDING_STOPPED);
+    assert_int_equal(f->outcome.state.counts.pending, 60);
+    assert_status_tells(f, strsignal(SIGUSR1));
+}
+
 static void without_a_worker_that_is_heard_the_run_ends(void **state)
 {
     struct fixture *f = *state;
@@ -960,6 +994,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_time_limit_counts_from_the_jobs_start, setup, teardown),
         cmocka_unit_test_setup_teardown(a_rank_that_drains_by_itself_is_done_without, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_run_ends_when_no_unit_that_is_left_can_end_in_time,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_run_whose_recorder_has_forgotten_something_ends, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(results_of_units_not_held_are_not_counted, setup, teardown),
@@ -970,6 +1006,7 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_suspects_results_count, setup, teardown),
         cmocka_unit_test_setup_teardown(a_rank_that_never_greets_is_left_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_signal_while_ranks_greet_ends_the_run, setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_worker_that_is_heard_the_run_ends, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_drain_does_not_wait_for_a_suspect, setup, teardown),
