@@ -191,6 +191,35 @@ hold_from_elsewhere() {
     [ "$(n_markers)" -eq 12 ]
 }
 
+# slow_at CALLS PATH: a run in ./CALLS, started in the background, whose rank 0 has to wait for 40 s at the
+# first of these calls on this path: longer than others do for a rank 0 that is silent.
+slow_at() {
+    mkdir "$1"
+    (
+        cd "$1"
+        work=$PWD
+        write_job
+        on_rank 0 "export FAULT=slow FAULT_CALLS=$1 'FAULT_PATH=$2' FAULT_AT=1 FAULT_LOG=$work/faults LD_PRELOAD=${FAULTS:-$repo/build/tests/helper/libpreload_faults.so}"
+        code=0
+        mpi 2 ./on_rank "$evalsweep" run job.json >output 2>&1 || code=$?
+        echo "$code" >code
+    ) 3>&- &
+}
+
+@test "a scan or a last write that hangs for 40 s is not taken for death" {
+    [ -n "${EVALSWEEP_FULL-}" ] || skip "takes a minute: with EVALSWEEP_FULL=1"
+    slow_at read '*/runs/demo/outputs*'
+    slow_at rename '*/runs/demo/results.h5'
+    wait
+    for run in read rename; do
+        cat "$run/output"
+        [ "$(wc -l <"$run/faults")" -eq 1 ]
+        [ "$(cat "$run/code")" -eq 0 ]
+        [ "$(n_markers "$run/runs")" -eq 60 ]
+        refute grep -q 'rank 1:' "$run/output"
+    done
+}
+
 @test "a rank that stays stopped: what is left of it is ended, exit code 0" {
     [ -n "${EVALSWEEP_FULL-}" ] || skip "takes half a minute: with EVALSWEEP_FULL=1"
     write_job --sleep-ms 150

@@ -5,6 +5,7 @@
  *                short  a write takes half of its bytes, and the next one is asked for the rest
  *                kill   the process is killed in the place of the call
  *                torn   half of the bytes are written, then the process is killed
+ *                slow   the call comes 40 s late
  *                none   nothing, but the line in the log
  *   FAULT_CALLS  which: read,create,write,rename,link,mkdir,fsync,close,truncate,unlink; without it all
  *                but read. `read` is an open for reading, `create` one for writing, `close` that of a
@@ -40,6 +41,7 @@ enum action {
     ACTION_SHORT,
     ACTION_KILL,
     ACTION_TORN,
+    ACTION_SLOW,
 };
 
 static enum action action;
@@ -64,7 +66,7 @@ static void __attribute__((constructor)) set_up(void)
         {"EIO", ACTION_FAIL, EIO},       {"ENOENT", ACTION_FAIL, ENOENT},
         {"full", ACTION_FULL, ENOSPC},   {"short", ACTION_SHORT, 0},
         {"kill", ACTION_KILL, 0},        {"torn", ACTION_TORN, 0},
-        {"none", ACTION_LOG, 0},
+        {"slow", ACTION_SLOW, 0},        {"none", ACTION_LOG, 0},
     };
     const char *fault = getenv("FAULT"), *at = getenv("FAULT_AT");
     if (!fault || strcmp(program_invocation_short_name, "evalsweep") != 0)
@@ -141,6 +143,8 @@ static enum action judge_path(const char *call, const char *path)
     note(call, path);
     if (action == ACTION_KILL)
         (void)kill(getpid(), SIGKILL);
+    if (action == ACTION_SLOW)
+        (void)sleep(40);
     errno = saved;
     return action;
 }
