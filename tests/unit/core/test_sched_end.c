@@ -169,7 +169,8 @@ static void many_checkpoints_do_not_hide_a_short_unit(void **state)
     }
 }
 
-/* Where all is in one group, and one worker is much slower than those for whom the long ones are. */
+/* Where all is in one group, and the workers are slower than those for whom the long ones are: one for the
+ * short one, too, which the other finds all the same. */
 static void many_bundles_do_not_hide_a_short_one_from_a_slow_worker(void **state)
 {
     (void)state;
@@ -178,11 +179,14 @@ static void many_bundles_do_not_hide_a_short_one_from_a_slow_worker(void **state
         struct es_action action;
         static double cost_s[MAX_TASKS];
         for (int i = 0; i < MAX_TASKS; i++)
-            cost_s[i] = i == 310 ? 5 : 60;
+            cost_s[i] = i == 310 ? 50 : 80;
         begin(&f, 1, MAX_TASKS, 0, 0, cost_s, (enum es_policy)policy);
         assert_int_equal(es_sched_set_end(f.sched, f.now_s + 100, f.now_s, NULL), 0);
         assert_int_equal(es_sched_join(f.sched, 0, 0.1, f.now_s, NULL), 0);
+        assert_false(act(&f, &action));
+        assert_int_equal(es_sched_join(f.sched, 1, 0.7, f.now_s, NULL), 0);
         assert_true(act(&f, &action));
+        assert_int_equal(action.worker, 1);
         assert_int_equal(action.task, 310);
         end(&f);
     }
