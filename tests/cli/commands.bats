@@ -231,6 +231,17 @@ END
     run "$evalsweep" run job.json --accept-change
     [ "$status" -eq 0 ]
     [ "$(n_markers)" -eq 60 ]
+    # from now on that is the run's job: units cleared are run with it, and the first one is refused
+    "$evalsweep" retry --done job.json --task A
+    run "$evalsweep" run job.json --only checkpoint=step0
+    [ "$status" -eq 0 ]
+    [ "$(n_markers)" -eq 44 ]
+    [ "$(n_evaluated)" -eq 64 ]
+    write_job
+    run "$evalsweep" run job.json
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"evaluator.command: was "*"--load-ms"* ]]
+    [ "$(n_evaluated)" -eq 64 ]
 }
 
 @test "the grid may grow and shrink between starts" {
