@@ -166,10 +166,10 @@ static int begin_wait(struct wait *wait, struct es_transport *mpi,
     return rc;
 }
 
-static void send_to_rank_0(struct wait *wait, struct es_message *message)
+static int send_to_rank_0(struct wait *wait, struct es_message *message)
 {
     es_pulse_sent(wait->pulse, 0);
-    (void)es_transport_send(wait->mpi, 0, message);
+    return es_transport_send(wait->mpi, 0, message);
 }
 
 /* The next message of rank 0's for the worker. */
@@ -200,7 +200,7 @@ static int keep_pulse(struct wait *wait, struct es_err *err)
                               wait->silent_s);
         es_plain_encode(ES_MESSAGE_BEAT, &buf);
         if (event == ES_PULSE_BEAT_DUE && es_message_take(&buf, &message) == 0)
-            send_to_rank_0(wait, &message);
+            (void)send_to_rank_0(wait, &message);
         es_buf_clear(&buf);
     }
     return 0;
@@ -272,21 +272,24 @@ static void take_signals(struct es_bridge *bridge, int signal_fd, bool rank_0_de
             stop_worker(bridge, number);
 }
 
-/* Carries what there is, in both directions, until EXIT comes: then true. */
-static bool carry(struct es_bridge *bridge, struct wait *wait, struct es_exit *ret_exit)
+/* Carries what there is, in both directions, until EXIT comes. ES_ERR_NOMEM: what somebody may wait for is
+ * lost. */
+static int carry(struct es_bridge *bridge, struct wait *wait, bool *ret_has_exit,
+                 struct es_exit *ret_exit, struct es_err *err)
 {
     struct es_message message;
     uint32_t source;
-    while (es_transport_receive(bridge->local, &source, &message))
-        send_to_rank_0(wait, &message);
-    while (receive_from_rank_0(wait, &message)) {
-        if (is_exit(&message, ret_exit)) {
+    int rc = 0;
+    while (rc == 0 && es_transport_receive(bridge->local, &source, &message))
+        rc = send_to_rank_0(wait, &message);
+    while (rc == 0 && !*ret_has_exit && receive_from_rank_0(wait, &message)) {
+        *ret_has_exit = is_exit(&message, ret_exit);
+        if (*ret_has_exit)
             es_message_clear(&message);
-            return true;
-        }
-        (void)es_transport_send(bridge->local, WORKER_THREAD, &message);
+        else
+            rc = es_transport_send(bridge->local, WORKER_THREAD, &message);
     }
-    return false;
+    return rc < 0 ? es_err_nomem(err, "passing messages on") : 0;
 }
 
 /* The worker's unit is given no time: the next start of the run may be near. */
@@ -302,8 +305,12 @@ int es_bridge_run(struct es_bridge *bridge, int signal_fd, bool rank_0_decides,
                   struct es_err *err)
 {
     struct wait wait;
+    bool has_exit = false;
     int rc = begin_wait(&wait, bridge->mpi, limits, err);
-    while (rc == 0 && !carry(bridge, &wait, ret_exit)) {
+    while (rc == 0 && !has_exit) {
+        rc = carry(bridge, &wait, &has_exit, ret_exit, err);
+        if (rc < 0 || has_exit)
+            break;
         take_signals(bridge, signal_fd, rank_0_decides);
         rc = keep_pulse(&wait, err);
         if (rc == 0)

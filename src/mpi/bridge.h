@@ -36,7 +36,8 @@ int es_bridge_refuse(struct es_transport *mpi, const char *why,
 /* Other ranks: until EXIT comes. signal_fd is of es_signal_open_drain, or -1. SIGUSR1 and SIGUSR2 go to
  * all ranks, and rank 0 decides what they mean; so do SIGTERM, SIGINT and SIGHUP if rank_0_decides; if
  * not (mpirun kills after a moment), each stops its evaluator itself. ES_ERR_INTERNAL: rank 0 was silent
- * for limits->given_up_s; the evaluator is being stopped, and MPI must not be finalised: it may hang. */
+ * for limits->given_up_s; ES_ERR_NOMEM: a message was lost, and rank 0 is to miss this rank. The evaluator
+ * is being stopped, and MPI must not be finalised: it may hang. */
 int es_bridge_run(struct es_bridge *bridge, int signal_fd, bool rank_0_decides,
                   const struct es_pulse_limits *limits, struct es_exit *ret_exit,
                   struct es_err *err);

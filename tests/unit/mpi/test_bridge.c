@@ -1,6 +1,7 @@
 /* A rank's main thread between its worker and rank 0, which is the test. */
 #include "mpi/bridge.h"
 
+#include "core/mem.h"
 #include "sys/clock.h"
 #include "sys/signal.h"
 
@@ -133,6 +134,25 @@ static void without_rank_0_it_ends_by_itself(void **state)
     }
 }
 
+/* To whoever waits for what was lost, it is as if the rank had died. */
+static void out_of_memory_for_a_message_it_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct es_buf buf = {0};
+    f->limits.beat_s = 1000; /* nothing else asks for memory */
+    start(f, true);
+    send(f, ES_MESSAGE_QUIT);
+    assert_int_equal(receive(f), ES_MESSAGE_HELLO);
+    assert_int_equal(receive(f), ES_MESSAGE_BYE); /* the bridge and the worker sleep, or have ended */
+    es_plain_encode(ES_MESSAGE_RESET, &buf);
+    es_mem_fail_after(1); /* that is for sending it */
+    assert_int_equal(es_transport_send_buf(f->at, 1, &buf), 0);
+    pthread_join(f->thread, NULL);
+    es_mem_fail_after(-1);
+    assert_int_equal(f->rc, ES_ERR_NOMEM);
+    assert_string_equal(f->err.doing, "passing messages on");
+}
+
 /* Rank 0 scans for long, say, and has nothing else to tell. */
 static void beats_are_enough_to_wait_on(void **state)
 {
@@ -194,6 +214,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(without_rank_0_it_ends_by_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(beats_are_enough_to_wait_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(out_of_memory_for_a_message_it_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(one_that_refuses_beats_too, setup, teardown),
         cmocka_unit_test_setup_teardown(a_rank_that_rank_0_gives_up_is_abandoned, setup, teardown),
     };
