@@ -599,7 +599,7 @@ static const struct es_pulse_limits rank_0_limits = {.beat_s = ES_BEAT_INTERVAL_
                                                      .suspect_s = (double)INFINITY,
                                                      .given_up_s = ES_COORDINATOR_SILENT_S};
 
-/* Rank 0 is not there any more. */
+/* Rank 0 is not there any more, or is to do without this rank. */
 static struct part end_without_rank_0(const struct es_transport *mpi, const struct es_err *err)
 {
     char text[1100];
