@@ -4,7 +4,8 @@
 
 load ../helper/common
 
-# One evaluator that takes 100 ms a unit; "stubborn" ones ignore SIGTERM and never end by themselves.
+# One evaluator that takes 100 ms a unit; "stubborn" ones ignore SIGTERM and never end by themselves. Each
+# unit has one try: were an interrupted one counted, it would have failed for good.
 job_of() { # persistent|one-shot|stubborn
     case $1 in
     persistent) write_job --sleep-ms 100 ;;
@@ -15,6 +16,7 @@ job_of() { # persistent|one-shot|stubborn
         ;;
     stubborn) write_job --hang --ignore-term --fail-unit step2 ;;
     esac
+    sed -i 's/"retries": 1/"retries": 0/' job.json
     cp job.json "$BATS_TEST_NUMBER.json" # a name of its own: pgrep finds this test's processes only
 }
 
