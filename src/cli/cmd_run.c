@@ -170,9 +170,7 @@ static bool can_share(const struct driver *d)
 /* Takes the run's lock, or joins who has it. */
 static int enter_run(struct driver *d, struct es_err *err)
 {
-    int rc = d->options->join
-                 ? es_lock_join(d->target.run_dir, ES_LOCK_STALE_S, &d->lock, err)
-                 : es_lock_acquire(d->target.run_dir, ES_LOCK_STALE_S, &d->lock, err);
+    int rc = es_target_enter(&d->target, d->options->join, &d->lock, err);
     if (rc == ES_ERR_BUSY && !d->options->join)
         es_say("`evalsweep run --join` adds this job's workers to a run in progress");
     if (rc < 0)

@@ -118,12 +118,28 @@ int es_target_scan(struct es_target *target, bool look_for_failed,
     return 0;
 }
 
+static void say_wait(const char *text, void *context)
+{
+    (void)context;
+    es_say("%s", text);
+}
+
+int es_target_enter(const struct es_target *target, bool may_join, struct es_lock **ret_lock,
+                    struct es_err *err)
+{
+    const struct es_lock_request request = {.run_dir = target->run_dir,
+                                            .stale_s = ES_LOCK_STALE_S,
+                                            .may_join = may_join,
+                                            .note = say_wait};
+    return es_lock_enter(&request, ret_lock, err);
+}
+
 int es_target_lock(const struct es_target *target, struct es_lock **ret_lock, struct es_err *err)
 {
     if (access(target->run_dir, F_OK) < 0)
         return es_err_sys(err, errno, "opening the run folder", target->run_dir);
     int rc = es_folder_make(target->run_dir, err);
-    return rc < 0 ? rc : es_lock_acquire(target->run_dir, ES_LOCK_STALE_S, ret_lock, err);
+    return rc < 0 ? rc : es_target_enter(target, false, ret_lock, err);
 }
 
 int es_target_clear_unit(const struct es_target *target, int run_dir_fd, uint32_t unit_id, bool done,

@@ -32,6 +32,10 @@ int es_target_scan(struct es_target *target, bool look_for_failed,
                    struct es_units **ret_units, struct es_scan_summary *ret_summary,
                    struct es_err *err);
 
+/* Takes the lock of the run whose folder is made, or joins it (run/lock.h); says what it waits for. */
+int es_target_enter(const struct es_target *target, bool may_join, struct es_lock **ret_lock,
+                    struct es_err *err);
+
 /* Takes the run's lock, for a command that changes the run. A run folder that is not there (mistyped,
  * perhaps) is an error, and not made. */
 int es_target_lock(const struct es_target *target, struct es_lock **ret_lock, struct es_err *err);

@@ -17,9 +17,13 @@
 #include <unistd.h>
 
 #define DOING "locking the run"
-#define LOOK_NS 200000000L /* while a counter is watched */
-#define RETRY_NS 10000000L /* while another process takes it over, or gets ready */
-#define EXTRA_S 10.0       /* for those, beyond the time for watching */
+/* Between looks, while a counter is watched, or another process takes it over or gets ready: short at
+ * first, and at last gentle with the file server. */
+#define PAUSE_LEAST_NS 10000000L
+#define PAUSE_MOST_NS 1000000000L
+#define EXTRA_S 10.0  /* for the latter, beyond the time for watching */
+#define SILENT_S 2.0  /* a wait that takes longer is told of */
+#define RELEASE_S 1.0 /* how long the end waits for who changes the lock just now */
 
 enum role {
     ROLE_NONE,
@@ -34,6 +38,7 @@ struct es_lock {
     char driver_path[PATH_MAX];
     int fd; /* of the driver's file */
     double stale_s;
+    bool has_noted;                 /* what it waits for */
     struct es_holder self;          /* as its file says */
     struct es_holder me;            /* as it judges others */
     struct es_holder_watch holder;  /* of the lock */
@@ -77,19 +82,24 @@ static int busy(const struct es_lock *lock, struct es_err *err)
                       holder->job_id[0] ? ", Slurm job " : "", holder->job_id);
 }
 
-/* For a moment, nobody else changes who holds the lock. False: somebody else does; unless it was
- * killed in that moment, which is found out in time. */
-static bool claim(struct es_lock *lock)
+enum claim {
+    CLAIM_OURS,   /* for a moment, nobody else changes who holds the lock */
+    CLAIM_OTHERS, /* somebody else does; unless it was killed in that moment, as is found out in time */
+    CLAIM_FAILED, /* it cannot be made */
+};
+
+static enum claim claim(struct es_lock *lock)
 {
     enum es_verdict verdict;
     if (link(lock->driver_path, lock->claim_path) == 0)
-        return true;
-    if (errno == EEXIST &&
-        es_holder_observe(&lock->claimer, lock->claim_path, &lock->me, lock->stale_s, &verdict,
+        return CLAIM_OURS;
+    if (errno != EEXIST)
+        return CLAIM_FAILED;
+    if (es_holder_observe(&lock->claimer, lock->claim_path, &lock->me, lock->stale_s, &verdict,
                           NULL) == 0 &&
         verdict == ES_VERDICT_GONE)
         (void)unlink(lock->claim_path);
-    return false;
+    return CLAIM_OTHERS;
 }
 
 static void unclaim(struct es_lock *lock)
@@ -117,18 +127,34 @@ static bool path_of(const struct es_lock *lock, const char *id, char ret_path[PA
     return id[0] && n > 0 && n < PATH_MAX;
 }
 
+/* Whether the lock is a symbolic link to nothing: none of ours is one, and it holds nobody. */
+static bool is_dangling(const struct es_lock *lock)
+{
+    struct stat st;
+    return lstat(lock->path, &st) == 0 && S_ISLNK(st.st_mode) && stat(lock->path, &st) < 0 &&
+           errno == ENOENT;
+}
+
+/* Whether the lock is still what was judged. */
+static bool is_as_judged(const struct es_lock *lock)
+{
+    struct es_holder now;
+    if (!lock->holder.has_seen)
+        return is_dangling(lock);
+    return es_holder_read(lock->path, &now, NULL) == 0 &&
+           es_holder_is_same(&now, &lock->holder.seen);
+}
+
 /* Replaces a lock whose holder is gone. False: another process is about to, or the lock changed
  * meanwhile. */
 static bool take_over(struct es_lock *lock)
 {
-    struct es_holder now, judged = lock->holder.seen;
     char gone_path[PATH_MAX];
-    if (!claim(lock))
+    if (claim(lock) != CLAIM_OURS)
         return false;
-    bool taken = es_holder_read(lock->path, &now, NULL) == 0 && es_holder_is_same(&now, &judged) &&
-                 replace(lock, lock->driver_path);
-    if (taken && path_of(lock, judged.id, gone_path)) /* its leases go with it */
-        (void)unlink(gone_path);
+    bool taken = is_as_judged(lock) && replace(lock, lock->driver_path);
+    if (taken && lock->holder.has_seen && path_of(lock, lock->holder.seen.id, gone_path))
+        (void)unlink(gone_path); /* its leases go with it */
     unclaim(lock);
     return taken && names_us(lock, lock->path) == 1;
 }
@@ -149,19 +175,48 @@ static enum step try_once(struct es_lock *lock, struct es_err *err)
         return STEP_TAKEN;
     if (es_holder_observe(&lock->holder, lock->path, &lock->me, lock->stale_s, &verdict, err) < 0)
         return STEP_FAILED;
-    if (verdict == ES_VERDICT_UNKNOWN)
+    if (verdict == ES_VERDICT_UNKNOWN) {
+        /* If it dies while it holds both, the one is not to be watched after the other. */
+        (void)es_holder_observe(&lock->claimer, lock->claim_path, &lock->me, lock->stale_s,
+                                &verdict, NULL);
         return STEP_UNKNOWN;
+    }
     if (verdict == ES_VERDICT_ALIVE) {
         busy(lock, err);
         return STEP_BUSY;
     }
-    return lock->holder.has_seen && take_over(lock) ? STEP_TAKEN : STEP_AGAIN;
+    return (lock->holder.has_seen || is_dangling(lock)) && take_over(lock) ? STEP_TAKEN
+                                                                           : STEP_AGAIN;
+}
+
+/* Tells, once, what is waited for. */
+static void note_wait(struct es_lock *lock, const struct es_lock_request *request, enum step step)
+{
+    char text[PATH_MAX + 512], who[300];
+    const struct es_holder *holder = &lock->holder.seen;
+    if (!request->note || lock->has_noted || step == STEP_AGAIN)
+        return;
+    (void)snprintf(who, sizeof who, "process %ld on %s", holder->pid, holder->host);
+    if (step == STEP_BUSY)
+        (void)snprintf(text, sizeof text, "waiting for %s, which is just starting the run", who);
+    else if (holder->pid > 0)
+        (void)snprintf(text, sizeof text,
+                       "waiting, %.0f s at most, to see whether %s is alive: it holds %s",
+                       lock->stale_s, who, lock->path);
+    else
+        (void)snprintf(text, sizeof text,
+                       "%s names no driver: if it stays as it is for %.0f s, it is replaced",
+                       lock->path, lock->stale_s);
+    request->note(text, request->context);
+    lock->has_noted = true;
 }
 
 /* Tries until it is known who holds it. May join: where another driver does, and is ready. */
-static int get(struct es_lock *lock, bool may_join, struct es_err *err)
+static int get(struct es_lock *lock, const struct es_lock_request *request, struct es_err *err)
 {
-    double until_s = es_clock_mono_s() + lock->stale_s + EXTRA_S;
+    const double begun_s = es_clock_mono_s();
+    struct timespec pause = {.tv_nsec = PAUSE_LEAST_NS};
+    bool may_join = request->may_join;
     struct es_err fault = {0};
     do {
         enum step step = try_once(lock, &fault);
@@ -179,9 +234,13 @@ static int get(struct es_lock *lock, bool may_join, struct es_err *err)
             es_lock_set_ready(lock);
             return 0;
         }
-        const struct timespec pause = {.tv_nsec = step == STEP_UNKNOWN ? LOOK_NS : RETRY_NS};
+        if (es_clock_mono_s() - begun_s >= SILENT_S)
+            note_wait(lock, request, step);
         (void)nanosleep(&pause, NULL);
-    } while (es_clock_mono_s() < until_s);
+        pause.tv_nsec += pause.tv_nsec / 2;
+        if (pause.tv_nsec >= PAUSE_MOST_NS)
+            pause = (struct timespec){.tv_sec = 1};
+    } while (es_clock_mono_s() - begun_s < lock->stale_s + EXTRA_S);
     return lock->holder.has_seen
                ? busy(lock, err)
                : es_err_set(err, ES_ERR_BUSY, DOING, lock->path, "others take it again and again");
@@ -199,20 +258,20 @@ static int make_driver(struct es_lock *lock, const char *run_dir, struct es_err 
     return rc < 0 ? rc : es_holder_create(lock->driver_path, &lock->self, &lock->fd, err);
 }
 
-static int open_lock(const char *run_dir, double stale_s, bool may_join, struct es_lock **ret_lock,
-                     struct es_err *err)
+int es_lock_enter(const struct es_lock_request *request, struct es_lock **ret_lock,
+                  struct es_err *err)
 {
     struct es_lock *lock = es_mem_calloc(1, sizeof *lock);
     if (!lock)
         return es_err_nomem(err, DOING);
     lock->fd = -1;
-    lock->stale_s = stale_s;
+    lock->stale_s = request->stale_s;
     lock->self = es_holder_self();
-    lock->me = may_join ? es_holder_self_joined() : lock->self;
+    lock->me = request->may_join ? es_holder_self_joined() : lock->self;
     pthread_mutex_init(&lock->mutex, NULL);
-    int rc = make_driver(lock, run_dir, err);
+    int rc = make_driver(lock, request->run_dir, err);
     if (rc == 0)
-        rc = get(lock, may_join, err);
+        rc = get(lock, request, err);
     if (rc < 0) {
         es_lock_release(lock);
         return rc;
@@ -224,13 +283,16 @@ static int open_lock(const char *run_dir, double stale_s, bool may_join, struct 
 int es_lock_acquire(const char *run_dir, double stale_s, struct es_lock **ret_lock,
                     struct es_err *err)
 {
-    return open_lock(run_dir, stale_s, false, ret_lock, err);
+    const struct es_lock_request request = {.run_dir = run_dir, .stale_s = stale_s};
+    return es_lock_enter(&request, ret_lock, err);
 }
 
 int es_lock_join(const char *run_dir, double stale_s, struct es_lock **ret_lock,
                  struct es_err *err)
 {
-    return open_lock(run_dir, stale_s, true, ret_lock, err);
+    const struct es_lock_request request = {
+        .run_dir = run_dir, .stale_s = stale_s, .may_join = true};
+    return es_lock_enter(&request, ret_lock, err);
 }
 
 const char *es_lock_id(const struct es_lock *lock)
@@ -279,7 +341,7 @@ static bool leave(struct es_lock *lock, const char *heir)
 
 bool es_lock_leave(struct es_lock *lock, const char *heir)
 {
-    if (!claim(lock))
+    if (claim(lock) != CLAIM_OURS)
         return false;
     pthread_mutex_lock(&lock->mutex); /* a beat would take the lock for lost */
     bool has_left = leave(lock, heir);
@@ -318,14 +380,39 @@ int es_lock_beat(struct es_lock *lock, struct es_err *err)
     return rc;
 }
 
+/* The claim for the end, which waits for others to be through with it. */
+static enum claim claim_to_end(struct es_lock *lock)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_LEAST_NS};
+    double until_s = es_clock_mono_s() + RELEASE_S;
+    enum claim claimed;
+    while ((claimed = claim(lock)) == CLAIM_OTHERS && es_clock_mono_s() < until_s)
+        (void)nanosleep(&pause, NULL);
+    return claimed;
+}
+
+/* Removes what names our file. With the claim in hand: between a look at the lock and its removal
+ * somebody else could take it over, or hand it to us. Without (somebody died with it, far away), the
+ * lock is left: it is stale once this process is gone. */
+static void remove_names(struct es_lock *lock)
+{
+    if (names_us(lock, lock->driver_path) != 1 && names_us(lock, lock->path) != 1)
+        return;
+    enum claim claimed = claim_to_end(lock);
+    if (claimed != CLAIM_OTHERS && names_us(lock, lock->path) == 1)
+        (void)unlink(lock->path);
+    if (names_us(lock, lock->driver_path) == 1)
+        (void)unlink(lock->driver_path);
+    if (claimed == CLAIM_OURS)
+        unclaim(lock);
+}
+
 void es_lock_release(struct es_lock *lock)
 {
     if (!lock)
         return;
-    if (lock->fd >= 0 && names_us(lock, lock->path) == 1)
-        (void)unlink(lock->path);
-    if (lock->fd >= 0 && names_us(lock, lock->driver_path) == 1)
-        (void)unlink(lock->driver_path);
+    if (lock->fd >= 0)
+        remove_names(lock);
     es_fd_close(&lock->fd);
     pthread_mutex_destroy(&lock->mutex);
     free(lock);

@@ -25,14 +25,25 @@
 
 struct es_lock;
 
-/* Takes the lock of a run whose .evalsweep folder is there. While it cannot be told whether a holder
- * elsewhere lives, waits up to stale_s (ES_LOCK_STALE_S, but in tests) for its counter to move.
- * ES_ERR_BUSY: another driver holds it, and `why` says who. */
+struct es_lock_request {
+    const char *run_dir; /* whose .evalsweep folder is there */
+    double stale_s;      /* ES_LOCK_STALE_S, but in tests */
+    bool may_join;
+    /* Told, once, what is waited for, if it takes more than a moment. NULL: nobody is. */
+    void (*note)(const char *text, void *context);
+    void *context;
+};
+
+/* Takes the lock of a run. While it cannot be told whether a holder elsewhere lives, waits up to
+ * stale_s for its counter to move. ES_ERR_BUSY: another driver holds it, and `why` says who.
+ * With may_join, where another driver holds it, joins the run: es_lock_owns tells which it was. Waits
+ * for a holder that is just starting to be ready; ES_ERR_BUSY if it does not get so. */
+int es_lock_enter(const struct es_lock_request *request, struct es_lock **ret_lock,
+                  struct es_err *err);
+
+/* The same, to take it alone; or to join; telling nobody. */
 int es_lock_acquire(const char *run_dir, double stale_s, struct es_lock **ret_lock,
                     struct es_err *err);
-
-/* The same, but where another driver holds it, joins the run: es_lock_owns tells which it was. Waits
- * for a holder that is just starting to be ready; ES_ERR_BUSY if it does not get so. */
 int es_lock_join(const char *run_dir, double stale_s, struct es_lock **ret_lock,
                  struct es_err *err);
 
