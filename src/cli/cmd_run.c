@@ -369,10 +369,13 @@ static void say_start(const struct driver *d)
 /* --- Rank 0, the run itself --- */
 
 /* What failed on a worker that was taken out is pending, or was done by others: no failed.json must say
- * otherwise. Before this driver's leases go: another one would believe it. */
+ * otherwise. Before this driver's leases go: another one would believe it. Where the run is others' by
+ * now, so are these files. */
 static void clear_forgiven(struct driver *d)
 {
     struct es_buf scratch = {0};
+    if (d->outcome.ending == ES_ENDING_LEFT || es_keeper_look(d->keeper, NULL) == ES_ERR_BUSY)
+        return;
     int run_dir_fd = open(d->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; i < d->outcome.n_forgiven && run_dir_fd >= 0; i++)
         (void)es_target_clear_unit(&d->target, run_dir_fd, d->outcome.forgiven[i], false, &scratch,

@@ -301,12 +301,12 @@ static void end_company(struct es_recorder *recorder)
     es_company_drop_leases(recorder->company);
 }
 
-/* Looks whether the run's lock is kept. */
-static void mind_lock(struct es_recorder *recorder)
+/* Looks whether the run's lock is kept: by the last beat, or by one more before the last writes. */
+static void mind_lock(struct es_recorder *recorder, bool is_ending)
 {
     struct es_err err = {0};
     if (!recorder->config.keeper || recorder->is_locked_out || recorder->has_left ||
-        es_keeper_check(recorder->config.keeper, &err) == 0)
+        (is_ending ? es_keeper_look : es_keeper_check)(recorder->config.keeper, &err) == 0)
         return;
     recorder->is_locked_out = err.code == ES_ERR_BUSY;
     note(recorder, &err, recorder->is_locked_out);
@@ -366,7 +366,7 @@ static void *recorder_main(void *arg)
         recorder->status_text = NULL;
         is_ending = recorder->is_ending;
         pthread_mutex_unlock(&recorder->mutex);
-        mind_lock(recorder);
+        mind_lock(recorder, is_ending);
         if (is_ending)
             forget_fault(recorder);
         if (items || is_ending) /* at the end, lines that could not be written before once more */

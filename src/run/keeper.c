@@ -87,6 +87,12 @@ int es_keeper_check(struct es_keeper *keeper, struct es_err *err)
     return fault.code;
 }
 
+int es_keeper_look(struct es_keeper *keeper, struct es_err *err)
+{
+    int rc = es_keeper_check(keeper, err);
+    return rc == ES_ERR_BUSY ? rc : es_lock_beat(keeper->lock, err);
+}
+
 void es_keeper_stop(struct es_keeper *keeper)
 {
     if (!keeper)

@@ -17,6 +17,9 @@ int es_keeper_start(struct es_lock *lock, double interval_s, struct es_keeper **
 /* How the last beat went. ES_ERR_BUSY: the run is another driver's, once and for all. Any thread. */
 int es_keeper_check(struct es_keeper *keeper, struct es_err *err);
 
+/* The same, of a beat right now: before changes that are only the run's holder's to make. */
+int es_keeper_look(struct es_keeper *keeper, struct es_err *err);
+
 /* NULL is fine. */
 void es_keeper_stop(struct es_keeper *keeper);
 

@@ -11,7 +11,7 @@
  * The counter is moved through the descriptor from the beginning: a driver that was taken for gone in
  * spite of all (it was stopped for long) moves nobody else's, and is told.
  *
- * Threads: one beats; one other calls the rest.
+ * Threads: any may beat; one calls the rest.
  */
 #ifndef ES_RUN_LOCK_H
 #define ES_RUN_LOCK_H

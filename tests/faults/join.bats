@@ -251,3 +251,30 @@ END
     each_once
     run_is_complete
 }
+
+# Its last unit takes the run away from it, as a driver would that took it for gone; unit after unit has
+# failed on its only worker, whose failures do not count.
+@test "a driver whose run was taken over changes nothing more, and ends with 3" {
+    cat >evaluator <<'EVALUATOR'
+#!/bin/sh
+cd "$EVALSWEEP_RUN_DIR" || exit 1
+if [ "$(find outputs -name failed.json | wc -l)" -eq 2 ]; then
+    rm -f results.h5
+    echo '{"counter":1,"host":"elsewhere","boot":"another","pid":7,"pid_start":1}' >.evalsweep/new
+    mv .evalsweep/new .evalsweep/lock
+    cp .evalsweep/lock ..
+fi
+exit 9
+EVALUATOR
+    chmod +x evaluator
+    write_job
+    run "$evalsweep" run job.json --set "evaluator.command=[\"$work/evaluator\"]" \
+        --set 'evaluator.mode="one-shot"' --set evaluator.retries=0 \
+        --set limits.max_consecutive_failures=3
+    echo "$output"
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"runs/demo/.evalsweep/lock: another driver took the run over"* ]]
+    [ "$(find runs/demo -name failed.json | wc -l)" -ge 3 ] # the other's to judge
+    [ ! -e runs/demo/results.h5 ]
+    cmp runs/lock runs/demo/.evalsweep/lock
+}
