@@ -279,3 +279,27 @@ END
         h5diff runs/demo/results.h5 rebuilt.h5 "/$object"
     done
 }
+
+# All that a site needs to have in one place: the program, and how to start it without Slurm's launcher.
+@test "what is installed runs by itself, and the job script for mpirun finds it" {
+    cmake --install "$(dirname "$evalsweep")" --prefix "$work/site" >/dev/null
+    write_job
+    run "$work/site/bin/evalsweep-mpirun" 2 "$work/site/bin/evalsweep" run job.json
+    echo "$output"
+    [ "$status" -eq 0 ]
+    run_is_complete runs/demo
+    # In a folder without tools, on a Slurm that answers nothing; what it starts only says so.
+    mkdir jobs slurm
+    cp "$repo"/jobs/*.sbatch jobs
+    for command in squeue sinfo scontrol srun; do
+        printf '#!/bin/sh\n' >"slurm/$command"
+        chmod +x "slurm/$command"
+    done
+    printf '#!/bin/sh\necho "started: $*"\n' >site/bin/evalsweep-mpirun
+    PATH=$work/slurm:$work/site/bin:$PATH SLURM_JOB_ID=1 SLURM_JOB_NODELIST=x SLURMD_NODENAME=x \
+        SLURM_NTASKS=3 SLURM_JOB_NUM_NODES=1 EVALSWEEP_COMMENT_S=0 \
+        run bash jobs/evalsweep-mpirun.sbatch job.json --quiet
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"started: "*" $work/site/bin/evalsweep run job.json --quiet"* ]]
+}
