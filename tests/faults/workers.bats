@@ -1,6 +1,6 @@
 # Workers that go bad: the others do their units, and nothing is called failed that only a bad one failed.
 
-load ../helper/common
+load faults
 
 # bad_on DEVICE...: an evaluator that fails each unit on these devices, and is fine elsewhere.
 bad_on() {
@@ -80,5 +80,19 @@ run_on_two() { # [OPTION...]
     [ "$status" -eq 2 ]
     [[ "$output" == *"no-such-command"* ]]
     [ "$(n_markers)" -eq 0 ]
+    [ -z "$(find runs -name failed.json)" ]
+}
+
+# Else a driver that gets the lease, and finds a failed.json of this run, takes the unit for failed.
+@test "what does not count is cleared away before the leases go" {
+    local last_failed first_lease
+    write_job --exit 9
+    run with_fault none 1+ "$evalsweep" run job.json --set evaluator.retries=0 \
+        --set limits.max_consecutive_failures=3
+    [ "$status" -eq 1 ]
+    grep -n '^unlink ' faults
+    last_failed=$(grep -n '^unlink .*/failed.json$' faults | tail -n 1 | cut -d: -f1)
+    first_lease=$(grep -n '^unlink .*/leases/' faults | head -n 1 | cut -d: -f1)
+    [ "$last_failed" -lt "$first_lease" ]
     [ -z "$(find runs -name failed.json)" ]
 }
