@@ -99,7 +99,7 @@ static int parse(int argc, char **argv, struct run_options *options, enum es_opt
 {
     const struct es_opt table[] = {
         {"set", "A.B=JSON", "override a value of the job file", NULL, NULL, &options->sets},
-        {"only", "AXIS=NAME,...", "run only these of checkpoint=, layer=, task=", NULL, NULL,
+        {"only", "AXIS=NAME,...", "run only these of checkpoint=, layer=, task=; \\, is a comma of a name", NULL, NULL,
          &options->only},
         {"join", NULL, "add this job's workers where another driver is at work on the run",
          &options->join, NULL, NULL},

@@ -226,13 +226,26 @@ int es_selection_add(struct es_selection *selection, const struct es_grid *grid,
     return mark(flags, n, index, err);
 }
 
+/* The text up to the next comma, or NULL behind the last; "\\," is a comma of a name. */
+static char *take_part(char **rest)
+{
+    char *part = *rest, *to = part, *at = part;
+    if (!part)
+        return NULL;
+    for (; *at && *at != ','; *to++ = *at++)
+        if (at[0] == '\\' && at[1] == ',')
+            at++;
+    *rest = *at ? at + 1 : NULL;
+    *to = '\0';
+    return part;
+}
+
 int es_selection_add_text(struct es_selection *selection, const struct es_grid *grid,
                           const char *text, struct es_err *err)
 {
     char *copy = es_mem_strdup(text), *rest = copy;
     int rc = copy ? 0 : es_err_nomem(err, "selecting units");
-    while (rc == 0 && rest) {
-        char *part = strsep(&rest, ",");
+    for (char *part; rc == 0 && (part = take_part(&rest));) {
         char *equals = strchr(part, '=');
         if (!equals) {
             rc = es_err_set(err, ES_ERR_USAGE, "selecting units", part,

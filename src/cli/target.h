@@ -61,7 +61,7 @@ struct es_selection {
  * ES_ERR_USAGE: no such axis, or no such value in the grid. */
 int es_selection_add(struct es_selection *selection, const struct es_grid *grid, const char *axis,
                      const char *value, struct es_err *err);
-/* "checkpoint=step0,task=STS12". */
+/* "checkpoint=step0,task=STS12"; a comma within a name stands behind a backslash. */
 int es_selection_add_text(struct es_selection *selection, const struct es_grid *grid,
                           const char *text, struct es_err *err);
 bool es_selection_has(const struct es_selection *selection, struct es_unit unit);

@@ -54,6 +54,12 @@ END
     [ "$(n_evaluated)" -eq 32 ]
     "$evalsweep" run --quiet job.json
     [ "$(n_evaluated)" -eq 38 ]
+    # A comma of a name, which is none between names.
+    "$evalsweep" retry --done --task 'a,b=c {task} %s' job.json
+    "$evalsweep" run --quiet job.json --only 'layer=24,task=a\,b=c {task} %s,task=--task'
+    [ "$(n_evaluated)" -eq 43 ]
+    "$evalsweep" run --quiet job.json
+    [ "$(n_evaluated)" -eq 48 ]
     [ ! -e x ]
     [ ! -e y ]
 }
