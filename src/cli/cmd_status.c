@@ -134,6 +134,9 @@ static void print_no_driver(const struct view *v)
         printf("driver  at work, no figures yet\n");
     else if (!v->has_driver)
         printf("driver  none has run here yet\n");
+    else if (v->driver.is_ahead && !v->driver.has_ended)
+        printf("driver  its status.json is dated ahead of now, %s on %s: a clock is wrong\n", updated,
+               v->driver.host);
     else if (v->n_drivers)
         printf("driver  silent since %s on %s: stopped, perhaps, or killed\n", updated,
                v->driver.host);

@@ -10,8 +10,10 @@
 
 #define ES_STATUS_NAME "status.json"
 
-/* A driver writes its state this often; one that was silent for three times as long is dead. */
+/* A driver writes its state this often; one that was silent for three times as long is dead. Clocks of
+ * two machines may differ by so much; what is dated further ahead says nothing of now. */
 #define ES_STATUS_INTERVAL_S 2.0
+#define ES_STATUS_SKEW_S 60.0
 
 /* One worker's line. */
 struct es_worker_state {
@@ -54,6 +56,7 @@ struct es_status_seen {
     bool alive;
     bool has_ended;    /* its last word was that it ends */
     char why_ended[600]; /* with work left; empty: nothing was left, or it is not known */
+    bool is_ahead;     /* dated in the future: one of the clocks is wrong */
     double updated_s;  /* since 1970 UTC; NaN: not known */
     uint32_t n_running;
     double rate_per_s;

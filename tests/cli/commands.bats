@@ -140,6 +140,9 @@ driver_says() { [[ "$("$evalsweep" status runs/demo | grep '^driver ')" == "driv
     kill -STOP "$driver"
     sed -i 's/"updated_s":[0-9]*/"updated_s":1000000000/' runs/demo/status.json
     driver_says 'silent since 2001-09-09T01:46:40Z on '
+    sed -i 's/"updated_s":[0-9]*/"updated_s":4000000000/' runs/demo/status.json
+    driver_says 'its status.json is dated ahead of now, 2096-10-02T07:06:40Z on '
+    [ "$("$evalsweep" status --json runs/demo | json alive)" = False ]
     rm runs/demo/status.json
     driver_says 'at work, no figures yet'
     kill -CONT "$driver"

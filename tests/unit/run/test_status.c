@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,12 +89,54 @@ static void its_last_word_is_why_it_ended_with_work_left(void **state)
     assert_int_equal(strlen(seen_of(&ended, 0).why_ended), sizeof seen.why_ended - 1);
 }
 
+#define NOW_S 1.8e9
+
+static void what_it_tells_depends_on_its_age(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *age_s; /* of the file, when it is read */
+        bool says_alive, alive, has_ended, is_ahead;
+    } rows[] = {
+        {"0", true, true, false, false},
+        {"5.9", true, true, false, false},
+        {"6.1", true, false, false, false},
+        {"-59", true, true, false, false}, /* clocks that differ */
+        {"-61", true, false, false, true},
+        {"-1e300", true, false, false, true},
+        {"1e300", true, false, false, false},
+        {"0", false, false, true, false},
+        {"-61", false, false, true, true},
+        {NULL, true, false, false, false}, /* no time at all */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[256], updated[64] = "null";
+        struct es_status_seen seen = {0};
+        if (rows[i].age_s)
+            (void)snprintf(updated, sizeof updated, "%.17g", NOW_S - strtod(rows[i].age_s, NULL));
+        int n = snprintf(text, sizeof text,
+                         "{\"updated_s\":%s,\"alive\":%s,\"host\":\"h\",\"running\":3,"
+                         "\"rate_per_s\":2,\"eta_s\":7}",
+                         updated, rows[i].says_alive ? "true" : "false");
+        assert_int_equal(es_status_write(run_dir, text, (size_t)n, NULL), 0);
+        assert_int_equal(es_status_read(run_dir, NOW_S, &seen, NULL), 0);
+        if (seen.alive != rows[i].alive || seen.has_ended != rows[i].has_ended ||
+            seen.is_ahead != rows[i].is_ahead)
+            fail_msg("row %zu", i);
+        assert_int_equal(seen.n_running, seen.alive ? 3 : 0);
+        assert_true(seen.alive ? seen.eta_s == 7 : isnan(seen.eta_s));
+        assert_string_equal(seen.host, "h");
+        free(seen.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_driver_at_work_tells_how_it_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(its_last_word_is_why_it_ended_with_work_left, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_it_tells_depends_on_its_age, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
