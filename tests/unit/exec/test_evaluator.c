@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -883,6 +884,25 @@ static void test_cannot_start(void **state)
     }
 }
 
+/* Whatever a process leaves in its group ends with it: here it becomes this process's to wait for. */
+static void test_grandchildren_end_with_it(void **state)
+{
+    struct fixture *f = *state;
+    char arguments[] = "--fork-grandchild --exit 5";
+    int status = 0;
+    pid_t pid = 0;
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    create(f, false, arguments);
+    assert_int_equal(run(f)->kind, ES_OUTCOME_EXIT);
+    for (int i = 0; i < 2000 && pid == 0; i++) {
+        pid = waitpid(-1, &status, WNOHANG);
+        (void)poll(NULL, 0, 5);
+    }
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+    assert_true(pid > 0);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
 static void test_free_kills(void **state)
 {
     struct fixture *f = *state;
@@ -932,6 +952,7 @@ int main(void)
         CASE(test_can_start),
         CASE(test_cannot_start),
         CASE(test_free_kills),
+        CASE(test_grandchildren_end_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
