@@ -503,8 +503,9 @@ static void say_end(const struct driver *d, int exit_code)
         char fault[1024];
         es_err_text(&d->end_fault, fault, sizeof fault);
         es_say("%s", fault);
-        es_say("the results are in the markers: evalsweep consolidate %s, once that is mended",
-               d->target.run_dir);
+        if (d->end_fault.code != ES_ERR_BUSY && d->end_fault.code != ES_ERR_NOENT)
+            es_say("the results are in the markers: evalsweep consolidate %s, once that is mended",
+                   d->target.run_dir);
     }
     if (d->outcome.ending == ES_ENDING_NO_WORKER)
         say_no_worker(d);

@@ -2,6 +2,7 @@
 
 #include "core/mem.h"
 #include "mpi/catchup.h"
+#include "mpi/lastlook.h"
 #include "run/progress.h"
 #include "run/status.h"
 #include "sys/atomicfile.h"
@@ -53,6 +54,7 @@ struct es_recorder {
     struct es_company *company; /* NULL: none */
     uint8_t *has_line;          /* [n_units] with company: whose lines are in progress.csv */
     uint8_t *is_lost;           /* [n_units] with company: what failed for good here */
+    struct es_last_look *last_look; /* with company: where there are markers */
     bool is_owner;
     double look_due_s;
     struct es_result result;
@@ -141,6 +143,8 @@ static void apply_entry(struct es_recorder *recorder, const struct es_result_ent
     if (recorder->is_lost)
         recorder->is_lost[entry->unit_id] = entry->kind == ES_RESULT_LOST;
     recorder->is_dirty = true;
+    if (recorder->last_look && status == ES_STATUS_DONE)
+        es_last_look_note(recorder->last_look, entry->unit_id);
     add_line(recorder, entry, status);
     if (recorder->company)
         es_company_settle(recorder->company, entry->unit_id);
@@ -348,6 +352,15 @@ static void wait_for_work(struct es_recorder *recorder)
     }
 }
 
+/* At the end, whether what is done is still there. */
+static void look_back(struct es_recorder *recorder)
+{
+    struct es_err err = {0};
+    if (recorder->last_look && may_write(recorder) &&
+        es_last_look_check(recorder->last_look, recorder->config.run_dir, &err) < 0)
+        note_fault(recorder, &err);
+}
+
 static void *recorder_main(void *arg)
 {
     struct es_recorder *recorder = arg;
@@ -366,9 +379,9 @@ static void *recorder_main(void *arg)
         recorder->status_text = NULL;
         is_ending = recorder->is_ending;
         pthread_mutex_unlock(&recorder->mutex);
-        mind_lock(recorder, is_ending);
         if (is_ending)
             forget_fault(recorder);
+        mind_lock(recorder, is_ending);
         if (items || is_ending) /* at the end, lines that could not be written before once more */
             apply(recorder, items);
         if (is_ending && minds_company(recorder))
@@ -380,6 +393,7 @@ static void *recorder_main(void *arg)
             (is_ending || es_clock_mono_s() >= recorder->snapshot_due_s))
             write_snapshot(recorder);
     }
+    look_back(recorder);
     return NULL;
 }
 
@@ -391,6 +405,7 @@ static void recorder_free(struct es_recorder *recorder)
         free(item);
     }
     es_company_free(recorder->company);
+    es_last_look_free(recorder->last_look);
     free(recorder->has_line);
     free(recorder->is_lost);
     es_progress_close(recorder->progress);
@@ -412,6 +427,9 @@ static int start_company(struct es_recorder *recorder, struct es_err *err)
                                &recorder->company, err);
     if (rc == 0)
         recorder->is_owner = es_company_owns(recorder->company);
+    if (rc == 0)
+        rc = es_last_look_create(recorder->config.company->layout, recorder->config.units,
+                                 &recorder->last_look, err);
     return rc;
 }
 

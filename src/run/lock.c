@@ -354,17 +354,26 @@ bool es_lock_leave(struct es_lock *lock, const char *heir)
     return has_left;
 }
 
+/* A name is not our file's any more. Unless all of the folder is gone, others did that. */
+static int lost(const struct es_lock *lock, const char *path, const char *why, struct es_err *err)
+{
+    struct stat st;
+    char folder[PATH_MAX];
+    (void)path_of(lock, ".", folder);
+    if (stat(folder, &st) < 0 && errno == ENOENT)
+        return es_err_sys(err, ENOENT, "keeping the lock", path);
+    return es_err_set(err, ES_ERR_BUSY, "keeping the lock", path, "%s", why);
+}
+
 /* What a beat finds out, with the mutex held. */
 static int check(const struct es_lock *lock, struct es_err *err)
 {
     if (lock->role == ROLE_LEFT)
         return 0;
     if (lock->role == ROLE_OWNER && names_us(lock, lock->path) == 0)
-        return es_err_set(err, ES_ERR_BUSY, "keeping the lock", lock->path,
-                          "another driver took the run over");
+        return lost(lock, lock->path, "another driver took the run over", err);
     if (names_us(lock, lock->driver_path) == 0)
-        return es_err_set(err, ES_ERR_BUSY, "keeping the lock", lock->driver_path,
-                          "another driver took this one for gone");
+        return lost(lock, lock->driver_path, "another driver took this one for gone", err);
     return 0;
 }
 

@@ -66,7 +66,7 @@ bool es_lock_try(struct es_lock *lock);
 bool es_lock_leave(struct es_lock *lock, const char *heir);
 
 /* Moves the counter; to be called every ES_LOCK_BEAT_S (run/keeper.h does). ES_ERR_BUSY: the lock was
- * taken over, or this driver taken for gone. */
+ * taken over, or this driver taken for gone. ES_ERR_NOENT: all of the run folder is gone. */
 int es_lock_beat(struct es_lock *lock, struct es_err *err);
 
 /* Removes the driver's file, and the lock if it is still ours, and frees it. NULL is fine. */

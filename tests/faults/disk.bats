@@ -29,12 +29,15 @@ sweep() {
     FAULT_CALLS=read sweep '' 1 keep_half
 }
 
-# write_deleting_job WHAT: one-shot; the first try at step0/22/B deletes the folder that this variable names.
+# write_deleting_job WHAT [NTH]: one-shot; the NTH unit evaluated deletes the folder that this variable
+# names; without NTH the first try at step0/22/B.
 write_deleting_job() {
+    local condition='"$EVALSWEEP_LAYER$EVALSWEEP_TASK" = 22B'
+    [ $# -eq 1 ] || condition="\$(wc -l <$work/count) -eq $2"
     cat >evaluator <<END
 #!/bin/sh
 echo "\$EVALSWEEP_CHECKPOINT \$EVALSWEEP_LAYER \$EVALSWEEP_TASK" >>$work/count
-if [ "\$EVALSWEEP_LAYER\$EVALSWEEP_TASK" = 22B ] && [ ! -e $work/deleted ]; then
+if [ $condition ] && [ ! -e $work/deleted ]; then
     touch $work/deleted
     exec rm -r "$1"
 fi
@@ -60,10 +63,13 @@ END
     [ "$(stored)" = "$undisturbed" ]
 }
 
-@test "outputs/ deleted in mid-run: what it held is evaluated again by the next start" {
-    write_deleting_job '$EVALSWEEP_RUN_DIR/outputs'
+@test "outputs/ deleted in mid-run: the end says so, and the next start evaluates what it held" {
+    write_deleting_job '$EVALSWEEP_RUN_DIR/outputs' 3
     run "$evalsweep" run job.json
-    [ "$status" -eq 0 ]
+    echo "$output"
+    [ "$status" -eq 70 ]
+    [[ "$output" == *"runs/demo/outputs/mteb/Pythia/410m/step0/layer_2"*": it was there, and is gone"* ]]
+    [ "$(n_markers)" -lt 4 ]
     "$evalsweep" run job.json
     [ "$(n_markers)" -eq 4 ]
     [ "$(stored)" = "$undisturbed" ]

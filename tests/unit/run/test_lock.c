@@ -218,6 +218,19 @@ static void a_kept_lock_is_alive(void **state)
     es_lock_release(lock);
 }
 
+/* That nobody has taken over. */
+static void a_run_folder_that_is_gone_is_told(void **state)
+{
+    (void)state;
+    struct es_lock *lock;
+    struct es_err err = {0};
+    assert_int_equal(es_lock_acquire(run_dir, STALE_S, &lock, NULL), 0);
+    tempdir_remove(run_dir);
+    assert_int_equal(es_lock_beat(lock, &err), ES_ERR_NOENT);
+    assert_string_equal(err.subject, lock_path);
+    es_lock_release(lock);
+}
+
 enum { N_RACERS = 8 };
 
 /* Processes that all find the same stale lock: one of them gets it. */
@@ -436,6 +449,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_counter_that_stands_still_is_stale, setup, teardown),
         cmocka_unit_test_setup_teardown(a_counter_that_moves_is_alive, setup, teardown),
         cmocka_unit_test_setup_teardown(a_holder_that_was_taken_over_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_run_folder_that_is_gone_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(a_kept_lock_is_alive, setup, teardown),
         cmocka_unit_test_setup_teardown(one_of_many_takes_a_stale_lock, setup, teardown),
     };
