@@ -78,6 +78,7 @@ struct driver {
     struct es_keeper *keeper;
     bool has_joined;    /* another driver owned the run when this one came */
     int64_t started_ns; /* of the run */
+    int64_t previous_ns; /* of its start before this one; INT64_MAX: there was none */
     struct es_company_config company;
     struct es_recorder *recorder;
     struct es_counts counts; /* when it started */
@@ -192,6 +193,8 @@ static int reuse(struct driver *d, struct es_err *err)
 /* The owner starts the run: what it leaves here is what others join. */
 static int start_run(struct driver *d, struct es_err *err)
 {
+    if (es_folder_started(d->target.run_dir, &d->previous_ns, NULL) < 0)
+        d->previous_ns = INT64_MAX;
     int rc = es_folder_write_job(d->target.run_dir, d->provenance.job_text,
                                  d->provenance.job_text_n, err);
     if (rc == 0 && (d->options->no_resume || !d->target.job->run.resume))
@@ -279,6 +282,7 @@ static int start_recorder(struct driver *d, struct es_err *err)
         .n_pending = d->n_pending,
         .not_before_ns = d->target.not_before_ns,
         .started_ns = d->started_ns,
+        .previous_ns = d->previous_ns,
         .keeps_failed = d->options->no_retry_failed,
         .stale_s = ES_LOCK_STALE_S,
     };
@@ -584,6 +588,7 @@ static struct part run_rank_0(const struct run_options *options, const struct la
             .n_ranks = es_bridge_transport(bridge)->size,
             .started_s = launch->started_s,
             .begun_s = es_clock_mono_s(),
+            .previous_ns = INT64_MAX,
             .signal_fd = es_signal_open_drain(),
         };
         (void)es_slurm_ask(launch->is_srun, &d->slurm, NULL); /* it is not needed to run */

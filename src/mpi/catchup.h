@@ -16,6 +16,12 @@ int es_catch_up(const struct es_company_config *config, const char *run_dir,
                 struct es_units *units, struct es_progress *progress, uint8_t *has_line,
                 const uint8_t *is_lost, struct es_err *err);
 
+/* The same at the start of a run, for what the start before it finished as its driver was killed: the
+ * marker was there, and not the line yet. Nothing older gets one, nor anything in a run that has adopted
+ * units, which have none. */
+int es_catch_up_previous(const struct es_company_config *config, const char *run_dir,
+                         struct es_units *units, struct es_progress *progress, struct es_err *err);
+
 /* Whether a marker with this rank and identity was written by a driver of this run: it wants a line.
  * Old array scripts write their own. */
 bool es_is_of_run(const struct es_company_config *config, int32_t rank,

@@ -22,6 +22,7 @@ struct es_company_config {
     uint32_t n_pending;
     int64_t not_before_ns; /* markers older than this do not count */
     int64_t started_ns;    /* of the run: a failed.json from then on is of it, and so is a marker */
+    int64_t previous_ns;   /* the same of the start before it; INT64_MAX: there was none */
     bool keeps_failed;     /* what failed for good in earlier starts is left so */
     double stale_s;        /* ES_LOCK_STALE_S, but in tests */
 };

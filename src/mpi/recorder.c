@@ -352,6 +352,17 @@ static void wait_for_work(struct es_recorder *recorder)
     }
 }
 
+/* At the start, whether what the one before it did has its lines. */
+static void look_at_previous(struct es_recorder *recorder)
+{
+    struct es_err err = {0};
+    if (recorder->company && may_write(recorder) &&
+        es_catch_up_previous(recorder->config.company, recorder->config.run_dir,
+                             recorder->config.units, recorder->progress, &err) < 0)
+        note_fault(recorder, &err);
+    flush_progress(recorder);
+}
+
 /* At the end, whether what is done is still there. */
 static void look_back(struct es_recorder *recorder)
 {
@@ -365,6 +376,7 @@ static void *recorder_main(void *arg)
 {
     struct es_recorder *recorder = arg;
     bool is_ending = false;
+    look_at_previous(recorder);
     while (!is_ending) {
         pthread_mutex_lock(&recorder->mutex);
         wait_for_work(recorder);

@@ -185,13 +185,20 @@ static void take_field(enum column column, const char *text, const struct es_gri
         line->layer = es_grid_find_layer(grid, (int32_t)layer);
 }
 
+static bool is_same_time(const char *told, double finished_s)
+{
+    char finished[24];
+    double told_s;
+    es_clock_format_utc(finished_s, finished);
+    return strcmp(finished, told) == 0 || !es_clock_parse_utc(told, &told_s);
+}
+
 static void mark_line(const struct es_progress *progress, const char *text, size_t n,
                       struct es_units *units, struct es_buf *field, uint8_t *ret_has_line)
 {
     const struct es_grid *grid = es_units_grid(units);
     struct line line = {ES_GRID_NONE, ES_GRID_NONE, ES_GRID_NONE, ""};
     const char *at = text, *end = text + n;
-    char finished[24];
     bool goes_on = true;
     for (size_t i = 0; goes_on && i < progress->n_columns; i++) {
         goes_on = es_csv_take_field(&at, end, field);
@@ -200,8 +207,7 @@ static void mark_line(const struct es_progress *progress, const char *text, size
     if (line.checkpoint == ES_GRID_NONE || line.layer == ES_GRID_NONE || line.task == ES_GRID_NONE)
         return;
     uint32_t id = es_grid_id(grid, (struct es_unit){line.checkpoint, line.layer, line.task});
-    es_clock_format_utc(es_units_columns(units).finished_s[id], finished);
-    if (strcmp(finished, line.finished) == 0)
+    if (is_same_time(line.finished, es_units_columns(units).finished_s[id]))
         ret_has_line[id] = 1;
 }
 

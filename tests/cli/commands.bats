@@ -426,3 +426,23 @@ END
     run "$evalsweep" consolidate --help
     [[ "$output" == *"  -o, --output=FILE "* ]]
 }
+
+# As a driver leaves them that is killed between a marker and its line.
+@test "lines of progress.csv that are missing are added by the next start, once" {
+    local csv=runs/demo/progress.csv
+    write_job
+    "$evalsweep" run --quiet job.json
+    sort $csv >whole
+    sed -i '$d' $csv
+    sed -i '$d' $csv
+    printf 'step0,' >>$csv
+    "$evalsweep" run --quiet job.json
+    grep -v '^step0,$' $csv | sort | cmp - whole
+    "$evalsweep" run --quiet job.json
+    [ "$(wc -l <$csv)" -eq 62 ]
+    # Those of a start before the last are not looked for.
+    sed -i '2,4d' $csv
+    "$evalsweep" run --quiet job.json
+    [ "$(wc -l <$csv)" -eq 59 ]
+    [ "$(n_evaluated)" -eq 60 ]
+}

@@ -20,7 +20,7 @@ drive() {
     mpi "$n" "$evalsweep" run "$@" "$name.json" >"$name.out" 2>&1
 }
 
-# wait_until_joined NAME: until that driver is one of several.
+# wait_until_joined NAME: until that driver has joined the run.
 wait_until_joined() {
     for _ in $(seq 1000); do
         grep -qs 'joining run demo' "$1.out" && return
@@ -70,6 +70,7 @@ did_units() {
     wait "$b"
     wait "$a"
     cat a.out b.out
+    grep -q 'joining run demo' b.out
     did_units a
     did_units b
     each_once
@@ -125,13 +126,12 @@ did_units() {
 }
 
 @test "the owner is killed: who joined it does the rest, and completes the run" {
-    write_job --sleep-ms 150
+    write_job --sleep-ms 60
     drive a 2 &
     a=$!
     wait_for 3
     drive b 2 --join &
     b=$!
-    wait_until_joined b
     wait_for 20
     kill_driver a
     wait "$a" || true
@@ -144,14 +144,14 @@ did_units() {
 }
 
 @test "who joined is killed: the owner does the rest" {
-    write_job --sleep-ms 150
+    write_job --sleep-ms 200
     drive a 2 &
     a=$!
-    wait_for 3
+    wait_for 1
     drive b 2 --join &
     b=$!
     wait_until_joined b
-    wait_for 20
+    wait_for $(($(n_markers) + 6))
     kill_driver b
     wait "$b" || true
     wait "$a"

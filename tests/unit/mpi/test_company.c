@@ -89,6 +89,7 @@ static void create(struct fixture *f, struct es_lock *lock, int64_t started_ns)
                                        .n_pending = 6,
                                        .not_before_ns = INT64_MIN,
                                        .started_ns = started_ns,
+                                       .previous_ns = INT64_MAX,
                                        .stale_s = 60};
     assert_int_equal(es_company_create(&config, f->run_dir, f->grid, &f->company, NULL), 0);
 }

@@ -5,6 +5,7 @@
 #include "run/folder.h"
 #include "run/layout.h"
 #include "run/lease.h"
+#include "run/scan.h"
 #include "run/status.h"
 #include "sys/fd.h"
 #include "sys/clock.h"
@@ -148,6 +149,7 @@ static struct es_recorder *start_joined_with(bool keeps_failed, int64_t started_
                                          .n_pending = 4,
                                          .not_before_ns = INT64_MIN,
                                          .started_ns = started_ns,
+                                         .previous_ns = INT64_MAX,
                                          .keeps_failed = keeps_failed,
                                          .stale_s = 60};
     struct es_recorder_config config = {
@@ -457,6 +459,69 @@ static void what_is_not_mended_by_the_end_is_told(void **state)
     assert_non_null(strstr(err.subject, "progress.csv"));
 }
 
+/* One start of a run whose owner is alone: what its table has is what a scan finds. */
+static void run_alone(int64_t previous_ns)
+{
+    struct es_recorder *recorder;
+    struct es_scan_options options = {.not_before_ns = INT64_MIN};
+    struct es_scan_summary summary;
+    assert_int_equal(es_lock_acquire(run_dir, 60, &owner, NULL), 0);
+    assert_int_equal(es_layout_create("{checkpoint}/{layer}/{task}", &layout, NULL), 0);
+    assert_int_equal(es_scan(run_dir, layout, &options, units, &summary, NULL), 0);
+    company = (struct es_company_config){.lock = owner,
+                                         .layout = layout,
+                                         .not_before_ns = INT64_MIN,
+                                         .started_ns = INT64_MAX,
+                                         .previous_ns = previous_ns,
+                                         .stale_s = 60};
+    struct es_recorder_config config = {.units = units, .run_dir = run_dir, .company = &company};
+    assert_int_equal(es_recorder_start(&config, &recorder, NULL), 0);
+    assert_int_equal(es_recorder_finish(recorder, NULL), 0);
+    end_joined();
+}
+
+/* The start before was killed after the marker of a unit and before its line. Units that have one, were
+ * finished before that start, or by an old script, which wrote its own, get none; nor does any twice. */
+static void lines_that_a_kill_lost_are_added_by_the_next_start(void **state)
+{
+    (void)state;
+    static const char there[] = "2026-01-01T00:00:00Z,step0,1,A,done,0.5,,h,,1\n";
+    const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    char text[512];
+    (void)snprintf(text, sizeof text, "finished,checkpoint,layer,task,status,main_score,"
+                                      "evaluation_time_s,host,device,attempt\n%s", there);
+    mark(".", "progress.csv", text);
+    mark("step0/1/A", "done.json", OURS("1", "0.5"));
+    mark("step0/2/A", "done.json", OURS("2", "0.25"));
+    mark("step1/1/A", "done.json", OURS("3", "0.125"));
+    assert_int_equal(utimensat(AT_FDCWD, path_of("step1/1/A/done.json"), times, 0), 0);
+    mark("step1/2/A", "done.json", "{\"main_score\":1,\"finished\":\"2026-01-04T00:00:00Z\"}");
+    run_alone(INT64_MAX); /* the first start */
+    assert_lines(there);
+    (void)snprintf(text, sizeof text, "%s2026-01-02T00:00:00Z,step0,2,A,done,0.25,,h,,1\n", there);
+    for (int i = 0; i < 2; i++) {
+        run_alone(2000 * INT64_C(1000000000));
+        assert_lines(text);
+    }
+}
+
+/* Of what was adopted it cannot be told, and that has no lines. */
+static void a_run_that_has_adopted_units_gets_no_lines_afterwards(void **state)
+{
+    (void)state;
+    static const char there[] = "2026-01-01T00:00:00Z,step0,1,A,done,0.5,,h,,1\n";
+    mark(".", "progress.csv", "finished,checkpoint,layer,task,status,main_score,"
+                              "evaluation_time_s,host,device,attempt\n");
+    mark("step0/1/A", "done.json", OURS("1", "0.5"));
+    mark(".evalsweep", "adopted.csv", "adopted,checkpoint,layer,task,from\n"
+                                      "2026-01-01T00:00:00Z,step1,1,A,/elsewhere\n");
+    run_alone(0);
+    assert_lines("");
+    assert_int_equal(unlink(path_of(".evalsweep/adopted.csv")), 0);
+    run_alone(0);
+    assert_lines(there);
+}
+
 static void wait_until_lost(struct es_keeper *keeper)
 {
     for (int i = 0; i < 4000 && es_keeper_check(keeper, NULL) != ES_ERR_BUSY; i++)
@@ -523,6 +588,8 @@ int main(void)
         TEST_OF(results_reach_table_csv_and_store),
         TEST_OF(who_joined_writes_no_files_of_the_run),
         TEST_OF(who_is_left_catches_up),
+        TEST_OF(lines_that_a_kill_lost_are_added_by_the_next_start),
+        TEST_OF(a_run_that_has_adopted_units_gets_no_lines_afterwards),
         TEST_OF(what_failed_before_the_run_stays_failed),
         TEST_OF(what_failed_here_stays_so_without_a_failed_json),
         TEST_OF(an_owner_leaves_when_nothing_else_is_left),

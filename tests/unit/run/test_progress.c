@@ -180,6 +180,8 @@ static void test_mark(void **state)
         {HEADER LINE_1, 0, 1},
         {HEADER "2026-01-15T04:52:15Z,step0,3,\"STS \"\"12\"\", a\",done,0.61,12.5,n1,cuda:0,2\n", 0, 0},
         {"task,layer,step,finished,checkpoint\r\nplain,3,,,step0\r\n", 0, 1},
+        {"checkpoint,layer,task,note\nstep0,3,\"STS \"\"12\"\", a\",\n", 1, 0}, /* no time, no other */
+        {HEADER "15.01.26 4:52,step0,3,\"STS \"\"12\"\", a\",done,0.61,12.5,n1,cuda:0,2\n", 1, 0},
         {HEADER ",step9,3,plain,done,,,,,\n,step0,x,plain\n\n,step0", 0, 0},
         {NULL, 0, 0},
     };
