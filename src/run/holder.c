@@ -1,6 +1,7 @@
 #include "run/holder.h"
 
 #include "core/buf.h"
+#include "sys/atomicfile.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/json.h"
@@ -8,6 +9,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 #include <unistd.h>
 
 #define LIMIT_BYTES ((size_t)1 << 16)
+#define CREATE_TRIES 5
 
 /* What moves stands first, in a fixed width, so that it is moved by writing over it. */
 #define MOVING_FORMAT "{\"counter\":%20llu,\"ready\":%d"
@@ -109,6 +112,27 @@ static void put_number(struct es_buf *text, const char *key, double value)
     es_buf_json_double(text, value);
 }
 
+/* The file appears whole: one that was cut would count as a driver for as long as one that stands
+ * still. The descriptor, or -1 with errno: ENOENT also where an owner took the temporary file for one
+ * that was left over. */
+static int create_whole(const char *path, const struct es_buf *text)
+{
+    char temp[PATH_MAX];
+    if (es_atomic_temp_path(path, temp, sizeof temp) < 0)
+        return -1;
+    int fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return -1;
+    if (es_fd_write_all(fd, text->data, text->len) < 0 || fsync(fd) < 0 || rename(temp, path) < 0) {
+        int saved = errno;
+        (void)unlink(temp);
+        es_fd_close(&fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
 int es_holder_create(const char *path, const struct es_holder *holder, int *ret_fd,
                      struct es_err *err)
 {
@@ -123,17 +147,10 @@ int es_holder_create(const char *path, const struct es_holder *holder, int *ret_
     put_number(&text, "slurm_step_id", holder->step_id);
     put_number(&text, "slurm_restart_count", holder->restart_count);
     es_buf_puts(&text, "}\n");
-    int fd = -1, rc = text.failed ? es_err_nomem(err, "writing who is at work on the run") : 0;
-    if (rc == 0) {
-        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd < 0)
+    int fd, rc = text.failed ? es_err_nomem(err, "writing who is at work on the run") : 0;
+    for (int tries = 0; rc == 0 && (fd = create_whole(path, &text)) < 0; tries++)
+        if (errno != ENOENT || tries == CREATE_TRIES)
             rc = es_err_sys(err, errno, "writing who is at work on the run", path);
-    }
-    if (rc == 0 && (es_fd_write_all(fd, text.data, text.len) < 0 || fsync(fd) < 0)) {
-        rc = es_err_sys(err, errno, "writing who is at work on the run", path);
-        (void)unlink(path);
-        es_fd_close(&fd);
-    }
     es_buf_clear(&text);
     if (rc == 0)
         *ret_fd = fd;

@@ -200,10 +200,13 @@ static void mark_line(const struct es_progress *progress, const char *text, size
     struct line line = {ES_GRID_NONE, ES_GRID_NONE, ES_GRID_NONE, ""};
     const char *at = text, *end = text + n;
     bool goes_on = true;
-    for (size_t i = 0; goes_on && i < progress->n_columns; i++) {
+    size_t n_fields = 0;
+    while (goes_on && n_fields < progress->n_columns) {
         goes_on = es_csv_take_field(&at, end, field);
-        take_field(progress->columns[i], field->len ? field->data : "", grid, &line);
+        take_field(progress->columns[n_fields++], field->len ? field->data : "", grid, &line);
     }
+    if (n_fields < progress->n_columns) /* torn */
+        return;
     if (line.checkpoint == ES_GRID_NONE || line.layer == ES_GRID_NONE || line.task == ES_GRID_NONE)
         return;
     uint32_t id = es_grid_id(grid, (struct es_unit){line.checkpoint, line.layer, line.task});

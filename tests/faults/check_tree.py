@@ -4,7 +4,7 @@
     check_tree.py [--leftovers] [--torn] RUN_DIR COUNT_FILE
 
 Each marker is whole and its unit was evaluated; no other JSON file is torn; nothing temporary is left,
-and no lock, unless --leftovers. progress.csv has whole lines; with --torn one may be torn, which was
+and no lock, driver's file or lease, unless --leftovers. progress.csv has whole lines; with --torn one may be torn, which was
 the last when its writer was killed.
 Prints "checkpoint layer task" of each unit that has a marker, or what is wrong, with exit code 1.
 """
@@ -23,7 +23,9 @@ def problems(run_dir, evaluated, may_leave, done):
             path = os.path.join(folder, name)
             if is_temporary(name) and not may_leave:
                 yield f"{path}: left over"
-            if name == "lock" and not may_leave:
+            if name in ("lock", "lock.takeover") and not may_leave:
+                yield f"{path}: left over"
+            if os.path.basename(folder) in ("drivers", "leases") and not may_leave:
                 yield f"{path}: left over"
             if not name.endswith(".json") or is_temporary(name):
                 continue

@@ -98,6 +98,11 @@ tells() { # FAULT
     grep "$text" said | grep -q -e "$work/runs" -e "step0/layer_" -e ": outputs/"
 }
 
+# The whole lines of progress.csv that tell of a unit that is done.
+whole_lines() {
+    grep -E '^([^,]*,){9}[^,]*$' runs/demo/progress.csv | grep ',done,'
+}
+
 # it_goes_on WHAT [CHECKER_OPTION...]: the next start, without faults, finishes what is not done, and only that.
 it_goes_on() {
     local n_before=0 code=0
@@ -110,6 +115,7 @@ it_goes_on() {
     [ -z "$(uniq -d evaluated_now)" ] || complain "$1: evaluated twice"
     "$checker" "${@:2}" runs/demo count >done_now || complain "$1: at the end: $(cat done_now)"
     [ "$(wc -l <done_now)" -eq 4 ] || complain "$1: not all done at the end"
+    [ "$(whole_lines | cut -d, -f2-4 | sort -u | wc -l)" -eq 4 ] || complain "$1: a unit has no line"
     [ "$(scores runs/demo)" = "$undisturbed" ] || complain "$1: the scores differ"
     [ "$(stored)" = "$undisturbed" ] || complain "$1: the store differs"
 }

@@ -12,6 +12,8 @@ kill_at_each_place() { # kill|torn STRIDE
     keep_half
     for at in $(places "$2" "$evalsweep" run job.json); do
         survives "$1" "$at"
+        # Each of the half has its line, whatever became of what it was appended to.
+        [ "$(whole_lines | wc -l)" -eq 6 ] || complain "$1 at $at: $(cat runs/demo/progress.csv)"
         n=$((n + 1))
     done
     [ "$n" -gt 8 ]

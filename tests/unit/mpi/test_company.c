@@ -239,6 +239,34 @@ static void what_a_dead_driver_held_comes_back(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Nobody here waits for them, but who comes next may. */
+static void a_dead_drivers_leases_go_at_the_first_look(void **state)
+{
+    struct fixture *f = *state;
+    char id[ES_HOLDER_ID_SIZE];
+    lock_both(f);
+    let_one_die(f, "step1", id);
+    create(f, f->owner, 0);
+    look(f);
+    assert_int_equal(f->message.n, 0);
+    assert_false(is_leased(f, "step1"));
+}
+
+/* One that has left without its lease: no file tells of it any more. */
+static void a_lease_of_nobody_holds_nothing(void **state)
+{
+    struct fixture *f = *state;
+    lock_both(f);
+    create(f, f->owner, 0);
+    look(f);
+    take(f, "step1", "nobody-1");
+    es_company_park(f->company, 5);
+    look(f);
+    assert_next(f, 5, ES_RESULT_RETURNED);
+    assert_no_more(f);
+    assert_false(is_leased(f, "step1"));
+}
+
 /* Only the owner does that: two that both did might take a lease just taken by one of them. */
 static void who_joined_leaves_a_dead_drivers_lease_to_the_owner(void **state)
 {
@@ -353,6 +381,8 @@ int main(void)
         TEST_OF(what_another_held_is_told_once_it_is_through),
         TEST_OF(a_failure_of_an_earlier_run_does_not_count),
         TEST_OF(what_a_dead_driver_held_comes_back),
+        TEST_OF(a_dead_drivers_leases_go_at_the_first_look),
+        TEST_OF(a_lease_of_nobody_holds_nothing),
         TEST_OF(who_joined_leaves_a_dead_drivers_lease_to_the_owner),
         TEST_OF(who_joined_owns_the_run_of_a_dead_owner),
         TEST_OF(a_lease_goes_with_the_last_unit_of_its_bundle),

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "run/marker.h"
+#include "run/result_internal.h"
 #include "unit/run/tree.h"
 
 #include <math.h>
@@ -241,14 +242,26 @@ static void test_find(void **state)
     assert_false(es_result_find(f->tree.fd, "nowhere", "STS12", &f->scratch, &f->result));
 }
 
-/* A link that leads back up must not be followed for ever. */
+/* A link that leads back up must not be followed for ever, nor many of them in all orders. */
 static void test_find_in_a_circle(void **state)
 {
     struct fixture *f = *state;
+    struct es_buf path = {0};
+    uint64_t n_calls = 0;
     tree_folder(&f->tree, UNIT "/a");
     assert_int_equal(symlinkat("..", f->tree.fd, UNIT "/a/up"), 0);
     assert_int_equal(symlinkat(".", f->tree.fd, UNIT "/here"), 0);
     assert_false(es_result_find(f->tree.fd, UNIT, "STS12", &f->scratch, &f->result));
+    for (int i = 0; i < 10; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, UNIT "/here%d", i);
+        assert_int_equal(symlinkat(".", f->tree.fd, name), 0);
+    }
+    es_buf_puts(&path, UNIT);
+    assert_false(
+        es_result_find_counted(f->tree.fd, &path, "STS12", &f->scratch, &f->result, &n_calls));
+    assert_in_range(n_calls, 1000, 10000);
+    es_buf_clear(&path);
 }
 
 static struct es_grid *make_grid(void)

@@ -183,6 +183,7 @@ static void test_mark(void **state)
         {"checkpoint,layer,task,note\nstep0,3,\"STS \"\"12\"\", a\",\n", 1, 0}, /* no time, no other */
         {HEADER "15.01.26 4:52,step0,3,\"STS \"\"12\"\", a\",done,0.61,12.5,n1,cuda:0,2\n", 1, 0},
         {HEADER ",step9,3,plain,done,,,,,\n,step0,x,plain\n\n,step0", 0, 0},
+        {HEADER "2026-01-15T04:52:14Z,step0,3,\"STS \"\"12\"\", a\",do\n", 0, 0}, /* torn */
         {NULL, 0, 0},
     };
     struct fixture *f = *state;
