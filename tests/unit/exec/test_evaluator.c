@@ -884,23 +884,34 @@ static void test_cannot_start(void **state)
     }
 }
 
-/* Whatever a process leaves in its group ends with it: here it becomes this process's to wait for. */
+/* Whatever a process leaves in its group ends with it, be that its own end or ours: here it becomes this
+ * process's to wait for. */
 static void test_grandchildren_end_with_it(void **state)
 {
     struct fixture *f = *state;
-    char arguments[] = "--fork-grandchild --exit 5";
-    int status = 0;
-    pid_t pid = 0;
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    create(f, false, arguments);
-    assert_int_equal(run(f)->kind, ES_OUTCOME_EXIT);
-    for (int i = 0; i < 2000 && pid == 0; i++) {
-        pid = waitpid(-1, &status, WNOHANG);
-        (void)poll(NULL, 0, 5);
+    for (int is_ended_by_us = 0; is_ended_by_us < 2; is_ended_by_us++) {
+        char arguments[64];
+        int status = 0;
+        pid_t pid = 0;
+        (void)snprintf(arguments, sizeof arguments, "--fork-grandchild%s",
+                       is_ended_by_us ? "" : " --exit 5");
+        assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+        create(f, is_ended_by_us, arguments);
+        assert_int_equal(run(f)->kind, is_ended_by_us ? ES_OUTCOME_REPLY : ES_OUTCOME_EXIT);
+        if (is_ended_by_us) {
+            es_evaluator_free(f->evaluator);
+            f->evaluator = NULL;
+        }
+        for (int i = 0; i < 2000 && pid == 0; i++) {
+            pid = waitpid(-1, &status, WNOHANG);
+            (void)poll(NULL, 0, 5);
+        }
+        assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+        assert_true(pid > 0);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        es_evaluator_free(f->evaluator);
+        f->evaluator = NULL;
     }
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
-    assert_true(pid > 0);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 static void test_free_kills(void **state)

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -89,6 +90,37 @@ static void this_machine_tells_which_processes_live(void **state)
     assert_int_equal(es_holder_judge(&holder, &me), ES_VERDICT_UNKNOWN);
 }
 
+/* Whole, with nothing beside it, and to be read by whom the umask lets. */
+static void a_drivers_file_is_made(void **state)
+{
+    (void)state;
+    static const mode_t masks[] = {0022, 0077, 0002};
+    struct es_holder me = es_holder_self(), there;
+    mode_t before = umask(0);
+    for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
+        struct stat st;
+        int fd = -1;
+        (void)umask(masks[i]);
+        assert_int_equal(es_holder_create(path, &me, &fd, NULL), 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0666 & ~masks[i]);
+        assert_int_equal(es_holder_move(fd, 7, true), 0);
+        assert_int_equal(es_holder_read(path, &there, NULL), 0);
+        assert_true(es_holder_is_same(&me, &there) && there.counter == 7 && there.is_ready);
+        es_fd_close(&fd);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(rmdir(folder), 0); /* it was alone there */
+        assert_int_equal(mkdir(folder, 0700), 0);
+    }
+    (void)umask(before);
+    int fd = 99;
+    struct es_err err = {0};
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(es_holder_create(path, &me, &fd, &err), ES_ERR_NOENT);
+    assert_string_equal(err.subject, path);
+    assert_int_equal(fd, 99);
+}
+
 static void write_driver(const char *id, int counter)
 {
     char text[256];
@@ -158,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_OF(slurm_tells_what_it_ended),
         TEST_OF(this_machine_tells_which_processes_live),
+        TEST_OF(a_drivers_file_is_made),
         TEST_OF(a_counter_may_stand_still_for_60_s),
         TEST_OF(only_the_observers_own_clock_counts),
     };
