@@ -2,8 +2,10 @@
 
 #include "core/mem.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 static const struct sample_size small = {3, 2, 4, 3};
 
@@ -160,6 +162,34 @@ static void test_full_disk(void **state)
     sample_free(&sample);
 }
 
+/* Some file systems report a full disk only when a file is closed, as this one does on demand. */
+static bool close_fails;
+
+int close(int fd)
+{
+    bool is_written = ((int)syscall(SYS_fcntl, fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+    int rc = (int)syscall(SYS_close, fd);
+    if (!close_fails || !is_written)
+        return rc;
+    errno = EDQUOT;
+    return -1;
+}
+
+static void test_full_disk_on_close(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sample sample;
+    struct es_err err = {0};
+    assert_int_equal(sample_create(small, &sample), 0);
+    close_fails = true;
+    int rc = es_store_write_file(fixture->path, NULL, 0, sample.units, &err);
+    close_fails = false;
+    assert_int_equal(rc, ES_ERR_IO);
+    assert_int_equal(err.sys_errno, EDQUOT);
+    assert_int_equal(count_entries(fixture->folder), 0);
+    sample_free(&sample);
+}
+
 static void test_out_of_memory(void **state)
 {
     struct fixture *fixture = *state;
@@ -247,6 +277,7 @@ int main(void)
         TEST(test_previous_file_is_kept),
         TEST(test_missing_folder),
         TEST(test_full_disk),
+        TEST(test_full_disk_on_close),
         TEST(test_out_of_memory),
         TEST(test_attributes),
         TEST(test_broken_metric_names),
