@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -121,6 +123,29 @@ static void a_drivers_file_is_made(void **state)
     assert_int_equal(fd, 99);
 }
 
+/* A file size limit stands for a full disk: no driver starts whose file says nothing. */
+static void a_drivers_file_is_whole_or_not_there(void **state)
+{
+    (void)state;
+    struct rlimit before, limit;
+    struct es_holder me = es_holder_self();
+    struct es_err err = {0};
+    int fd = 99;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = 10;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    int rc = es_holder_create(path, &me, &fd, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(rc, ES_ERR_IO);
+    assert_string_equal(err.subject, path);
+    assert_int_equal(fd, 99);
+    assert_int_equal(rmdir(folder), 0); /* nothing is left in it */
+    assert_int_equal(mkdir(folder, 0700), 0);
+}
+
 static void write_driver(const char *id, int counter)
 {
     char text[256];
@@ -191,6 +216,7 @@ int main(void)
         TEST_OF(slurm_tells_what_it_ended),
         TEST_OF(this_machine_tells_which_processes_live),
         TEST_OF(a_drivers_file_is_made),
+        TEST_OF(a_drivers_file_is_whole_or_not_there),
         TEST_OF(a_counter_may_stand_still_for_60_s),
         TEST_OF(only_the_observers_own_clock_counts),
     };
