@@ -129,7 +129,7 @@ pid) # the code of a process that was killed
     ;;
 '')
     echo "mpirun.sh: rank 0 did not start" >&2
-    [ "$code" -ne 0 ] || code=70
+    case $code in 0 | 1 | 2 | 3 | 75) code=70 ;; esac # which would be evalsweep's
     exit "$code"
     ;;
 *) exit "$word" ;;

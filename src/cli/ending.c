@@ -3,6 +3,7 @@
 #include "cli/opt.h"
 #include "cli/say.h"
 #include "core/num.h"
+#include "exec/slurm.h"
 #include "sys/fd.h"
 
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 #define LEFT_BEHIND_S 5.0
 
 static char *word_path; /* NULL: nobody asked for it */
-static bool has_word;
+static bool tells_by_word; /* and returns 0 */
 static double start_limit_s = START_LIMIT_S;
 
 static void leave(const char *text)
@@ -44,7 +45,7 @@ void es_ending_init(void)
 {
     const char *path = getenv("EVALSWEEP_EXIT_FILE"), *limit = getenv("EVALSWEEP_START_LIMIT_S");
     double value_s;
-    has_word = path != NULL;
+    tells_by_word = path && !es_slurm_is_srun();
     if (path && es_is_first_rank())
         word_path = strdup(path);
     leave_pid();
@@ -75,7 +76,7 @@ void es_ending_now(int exit_code)
 
 int es_ending_code(int exit_code)
 {
-    return has_word ? 0 : exit_code;
+    return tells_by_word ? 0 : exit_code;
 }
 
 static void give_up_start(void *context)

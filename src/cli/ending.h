@@ -5,7 +5,8 @@
  * its process id and host, so that its death is seen, and at the end its exit code and how many seconds
  * the ranks may take to end; the script returns the one and kills what is left, a stopped rank say,
  * after the other. The ranks themselves return 0 then: at any other code mpirun 4.1 reports errors of
- * its own making.
+ * its own making. Under srun they return the code all the same; jobs/evalsweep.sbatch knows by the word
+ * that it was not srun that failed.
  *
  * Limits: MPI_Init hangs when a rank dies in it, and MPI_Finalize may hang with a dead one.
  */

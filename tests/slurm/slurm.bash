@@ -32,6 +32,17 @@ setup() {
     work=$BATS_TEST_TMPDIR
     cd "$work" || exit 1
     unset SLURM_JOB_ID SLURM_PROCID SLURM_STEP_NUM_TASKS
+    bring_nodes_back
+}
+
+# Those that an earlier test killed or set down.
+bring_nodes_back() {
+    local i
+    for i in 1 2 3 4; do
+        kill -0 "$(cat "$cluster/n$i.pid")" 2>/dev/null || "$cluster_sh" node "$cluster" "$i" 3>&-
+        [ "$(sinfo -h -n "n$i" -o %t)" != down ] || scontrol update "nodename=n$i" state=resume
+    done
+    wait_until nodes_are_idle
 }
 
 teardown() {
