@@ -1,6 +1,7 @@
 # docs/migrating.md, command by command as it stands there, on what two array runs left.
 
 load ../helper/common
+load ../helper/document
 
 doc=$repo/docs/migrating.md
 
@@ -45,21 +46,6 @@ END
     printf '#!/bin/sh\necho "$*" >>scancelled\n' >bin/scancel
     chmod +x bin/sbatch bin/scancel
     PATH=$work/bin:$PATH
-}
-
-# commands HEADING: the fenced commands below a heading of the document.
-commands() {
-    awk -v heading="## $1" '
-        /^## / { in_section = $0 == heading }
-        /^```/ { in_block = in_section && $0 == "```sh"; next }
-        in_block' "$doc"
-}
-
-# follow HEADING: runs them, each of which must succeed; what they print is in ./said.
-follow() {
-    commands "$1" >commands
-    [ -s commands ]
-    bash -ex commands >said 2>&1 || { cat said; return 1; }
 }
 
 @test "look, and move by stopping the array" {

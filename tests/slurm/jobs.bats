@@ -76,17 +76,6 @@ END
     [ "$(n_evaluated)" -le $((60 + in_hand)) ]
 }
 
-@test "the step breaks off when a node has died, and Slurm does not know it yet" {
-    write_slurm_job 500
-    submit
-    wait_until has_evaluated 10
-    kill_node n3
-    kill -KILL "$(ranks SLURM_PROCID=2)" || true # it may have gone with the node
-    patience_s=150 it_completes
-    grep -q '; 6 ranks;' job.log
-    [ "$(n_evaluated)" -le $((60 + 8)) ]
-}
-
 @test "a node is set down: the others go on, and when the step breaks off it starts again without it" {
     write_slurm_job 500
     submit

@@ -51,41 +51,58 @@ load slurm
     [ "$(n_evaluated)" -eq $((60 - kept)) ]
 }
 
-# The worker of an array of old: its share of the units, one after the other, each with a marker.
-write_old_array() {
-    cat >old.sh <<END
-#!/bin/bash
-#SBATCH --array=0-15 --nodes=1 --ntasks=1 --output=old-%a.log
-i=0
-for checkpoint in step0 step1 step2 step4 step8; do
-    for layer in 21 22 23 24; do
-        for task in A B C; do
-            [ \$((i++ % 16)) -eq "\$SLURM_ARRAY_TASK_ID" ] || continue
-            out=$work/runs/demo/outputs/mteb/Pythia/410m/\$checkpoint/layer_\$layer/\$task
-            [ ! -e "\$out/done.json" ] || continue
-            echo "\$checkpoint \$layer \$task" >>"$work/count"
-            sleep 1
-            mkdir -p "\$out"
-            echo '{"status": "done", "main_score": 0.5}' >"\$out/done.tmp"
-            mv "\$out/done.tmp" "\$out/done.json"
-            echo "\$checkpoint \$layer \$task" >>"$work/old.count"
-        done
-    done
-done
-END
+@test "the step breaks off when a node has died, and Slurm does not know it yet" {
+    write_slurm_job 500
+    submit
+    wait_until has_evaluated 10
+    kill_node n3
+    kill -KILL "$(ranks SLURM_PROCID=2)" || true # it may have gone with the node
+    patience_s=150 it_completes
+    grep -q '; 6 ranks;' job.log
+    [ "$(n_evaluated)" -le $((60 + 8)) ]
 }
 
 @test "beside an array of old on the same RUN_ID: together they finish, twice only what was in hand" {
     write_slurm_job 1000
-    write_old_array
+    write_old_array demo 1
+    write_unit_script
     submit --ntasks-per-node=1 --gpus-per-node=1 # the other half of the nodes is for the array
-    wait_until has_evaluated 1
+    wait_until [ -s started ]
     old=$(sbatch --parsable old.sh)
-    it_completes
-    [ "$(n_different)" -eq 60 ]
-    [ "$(sort count | uniq -d | wc -l)" -le 12 ] # what the 4 ranks and 8 tasks had in hand
-    [ "$(wc -l <old.count)" -gt 0 ] && [ "$(wc -l <old.count)" -lt 60 ]
-    scancel "$old"
+    wait_until has_ended
+    has_state COMPLETED
+    [ "$(n_markers)" -eq 60 ]
+    [ "$("$evalsweep" status --json job.json | json "done")" -eq 60 ]
+    patience_s=120 wait_until array_has_ended "$old" # it skips what the job did
+    echo "$(wc -l <started) here, $(wc -l <old.done) by the array: $(n_twice) twice"
+    [ "$(cat started old.done | cut -d' ' -f1-3 | sort -u | wc -l)" -eq 60 ]
+    [ "$(wc -l <old.done)" -gt 0 ]
+    [ "$(wc -l <old.done)" -lt 60 ]
+    [ "$(n_late)" -eq 0 ]
+}
+
+# A one-shot evaluator in the place of the job's, whose units take a second: ./started has a line for each
+# start, with its time.
+write_unit_script() {
+    cat >unit.sh <<END
+#!/bin/bash
+echo "\$EVALSWEEP_CHECKPOINT \$EVALSWEEP_LAYER \$EVALSWEEP_TASK \$EPOCHREALTIME" >>"$work/started"
+sleep 1
+echo '{"main_score": 0.5}' >"\$EVALSWEEP_OUTPUT_DIR/result.json"
+END
+    chmod +x unit.sh
+    sed -i "s#\"persistent\"#\"one-shot\"#; s#\"command\": .*#\"command\": [\"$work/unit.sh\"]}#" job.json
+}
+
+# Units that both did; and those of them that evalsweep started although they were done. (A second is for
+# what lies between its look and the evaluator's first line.)
+n_twice() {
+    cat started old.done | cut -d' ' -f1-3 | sort | uniq -d | wc -l
+}
+n_late() {
+    awk 'NR == FNR { done_at[$1, $2, $3] = $4; next }
+        ($1, $2, $3) in done_at && $4 > done_at[$1, $2, $3] + 1 { n++ }
+        END { print n + 0 }' old.done started
 }
 
 @test "the job's comment tells done/total while it runs" {

@@ -69,6 +69,33 @@ END
     chmod +x where
 }
 
+# write_old_array RUN UNIT_S [OPTIONS]: old.sh, an array as of old, on the grid of write_job. Each of its tasks
+# does a sixteenth of the units, one after the other, skips what has a marker, and writes one. ./old.done has
+# a line for each unit that it did, with the time.
+write_old_array() {
+    local run=$1 unit_s=$2
+    cat >old.sh <<END
+#!/bin/bash
+#SBATCH --job-name=sweep-array --array=0-15 --nodes=1 --ntasks=1 --output=old-%a.log ${3-}
+i=0
+for checkpoint in step0 step1 step2 step4 step8; do
+    for layer in 21 22 23 24; do
+        for task in A B C; do
+            [ \$((i++ % 16)) -eq "\$SLURM_ARRAY_TASK_ID" ] || continue
+            out=$work/runs/$run/outputs/mteb/Pythia/410m/\$checkpoint/layer_\$layer/\$task
+            [ ! -e "\$out/done.json" ] || continue
+            sleep $unit_s
+            mkdir -p "\$out"
+            echo '{"status": "done", "main_score": 0.5}' >"\$out/done.tmp"
+            mv "\$out/done.tmp" "\$out/done.json"
+            echo "\$checkpoint \$layer \$task \$EPOCHREALTIME" >>"$work/old.done"
+            echo "2025-01-01,\$checkpoint,\$layer,\$task" >>$work/runs/$run/progress.csv
+        done
+    done
+done
+END
+}
+
 # submit [SBATCH_OPTION...]: job.json on 4 nodes with 2 ranks each. Sets $id.
 submit() {
     id=$(sbatch --parsable --nodes=4 --ntasks-per-node=2 --gpus-per-node=2 --cpus-per-task=1 \
@@ -94,6 +121,7 @@ has_state() { [ "$(job State)" = "$1" ]; }
 has_ended() {
     case $(job State) in COMPLETED | CANCELLED | FAILED | TIMEOUT | NODE_FAIL) true ;; *) false ;; esac
 }
+array_has_ended() { [ -z "$(squeue --noheader --jobs="$1" 2>/dev/null)" ]; }
 has_evaluated() { [ "$(n_evaluated)" -ge "$1" ]; }
 has_markers() { [ "$(n_markers)" -ge "$1" ]; }
 
