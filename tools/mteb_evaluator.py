@@ -207,6 +207,7 @@ class Evaluator:
             "checkpoint": unit["checkpoint"],
             "layer": unit["layer"],
             "n_layers": loaded.n_layers,
+            "width": meta.embed_dim,
             "final_norm": is_last and loaded.last_is_normed,
             "pooling": self.settings.pooling,
             "dtype": str(self.runner.dtype).removeprefix("torch."),

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from datasets import Dataset, DatasetDict
 from mteb.abstasks import AbsTaskClassification, AbsTaskClustering, AbsTaskRetrieval, AbsTaskSTS
+from mteb.abstasks.aggregate_task_metadata import AggregateTaskMetadata
+from mteb.abstasks.aggregated_task import AbsTaskAggregate
 from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
 from mteb.abstasks.task_metadata import TaskMetadata
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -166,6 +168,19 @@ class Finding(AbsTaskRetrieval):
         self.data_loaded = True
 
 
+class Both(AbsTaskAggregate):
+    """Has no data set itself, but tasks that do."""
+
+    metadata = AggregateTaskMetadata(
+        name="Both",
+        description="made up",
+        tasks=[Likeness(), TopicClusters()],
+        main_score="mean",
+        type="STS",
+        eval_splits=["test"],
+    )
+
+
 class Broken(AbsTaskSTS):
     metadata = _metadata("Broken", "STS", "cosine_spearman")
 
@@ -184,4 +199,4 @@ TASKS = (Topics, TopicClusters, Likeness, Finding)
 
 
 def tasks():
-    return [kind() for kind in (*TASKS, Broken, Unreachable)]
+    return [kind() for kind in (*TASKS, Both, Broken, Unreachable)]

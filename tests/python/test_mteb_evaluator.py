@@ -8,13 +8,14 @@ from pathlib import Path
 
 import mteb
 import mteb_evaluator
+import mteb_results
 import mteb_world
 import numpy as np
 import pytest
 import torch
 from evalsweep_evaluator import UnitError
 from mteb.models.abs_encoder import AbsEncoder
-from mteb.results import BenchmarkResults, ModelResult, TaskResult
+from mteb.results import TaskResult
 from mteb_encoder import model_meta
 from transformers import AutoTokenizer, GPTNeoXModel
 
@@ -107,6 +108,17 @@ def test_equal_with_every_pooling(folder, pooling):
         reply = evaluator.score(unit(layer=layer))
         plain = plain_scores(folder / "step0", layer, mteb_world.Likeness, pooling)
         assert reply["main_score"] == pytest.approx(plain.get_score(), abs=1e-6)
+
+
+def test_equal_for_an_aggregate(folder):
+    evaluator = make(folder)
+    for layer in (*LAYERS, 0):
+        reply = evaluator.score(unit(layer=layer, task="Both"))
+        plain = [
+            plain_scores(folder / "step0", layer, kind, "mean").get_score()
+            for kind in (mteb_world.Likeness, mteb_world.TopicClusters)
+        ]
+        assert reply["main_score"] == pytest.approx(np.mean(plain), abs=1e-6)
 
 
 @pytest.mark.parametrize("device", [CUDA])
@@ -228,14 +240,37 @@ def test_result_file_is_mtebs(folder, tmp_path):
             if isinstance(value, float):
                 row = rows["test", "default", metric]
                 assert row == pytest.approx(value, abs=1e-6, nan_ok=True)
-        model = ModelResult(model_name="a/b", model_revision="c", task_results=[result])
-        assert not BenchmarkResults(model_results=[model]).to_dataframe().empty
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         f"{name}.json" for name in TASKS
     )
     about = json.loads((tmp_path / "Likeness.json").read_text())["evalsweep"]
     assert (about["checkpoint"], about["layer"], about["pooling"]) == ("step0", 1, "mean")
     assert (about["dtype"], about["max_length"]) == ("float32", 64)
+
+
+def test_a_run_becomes_a_folder_of_mtebs(folder, tmp_path):
+    evaluator = make(folder)
+    scores = {}
+    for checkpoint in CHECKPOINTS:
+        for layer in LAYERS:
+            path = tmp_path / "run" / checkpoint / str(layer) / "Likeness"
+            path.mkdir(parents=True)
+            reply = evaluator.score(unit(checkpoint, layer, output_dir=str(path)))
+            scores[checkpoint, f"layer_{layer}__pooling_mean"] = reply["main_score"]
+            (path / "done.json").write_text(json.dumps(reply))
+    (path / "done.json").unlink()  # not done
+    scores.popitem()
+    for _ in range(2):
+        assert mteb_results.lay_out(tmp_path / "run", tmp_path / "mteb") == len(scores)
+    cache = mteb.ResultCache(tmp_path / "mteb")
+    results = cache.load_results(load_experiments="match_name")
+    found = {
+        (one.model_revision, one.experiment_name): one.task_results[0].get_score()
+        for one in results.model_results
+    }
+    assert found == pytest.approx(scores, abs=1e-6)
+    assert results.model_results[0].model_name == f"local/{folder.name}"
+    assert not results.to_dataframe().empty
 
 
 def test_nan_is_a_score(folder, tmp_path, monkeypatch):
