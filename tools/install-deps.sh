@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that evalsweep is built from; with --tests, those of the tests too.
+# Installs the Debian packages that evalsweep is built from; with --tests, those of the tests too;
+# with --venv, only what Python makes virtual environments with.
 # Does nothing, quickly, when they are all there. Debian 12 and 13.
 set -euo pipefail
 
@@ -12,9 +13,10 @@ test_packages=(libcmocka-dev clang hdf5-tools netcdf-bin bats shellcheck python3
 
 case "${1-}" in
 --tests) packages+=("${test_packages[@]}") ;;
+--venv) packages=(python3 python3-venv) ;;
 '') ;;
 *)
-    echo "usage: tools/install-deps.sh [--tests]" >&2
+    echo "usage: tools/install-deps.sh [--tests|--venv]" >&2
     exit 2
     ;;
 esac
