@@ -7,7 +7,7 @@
 /* A queue may end later by such a part of its last unit: estimates move, and what was taken back would
  * be given out again at once. */
 #define LATE_PART 0.02
-/* Of the shortest bundles so many are tried: others are refused where a load differs, or a unit failed. */
+/* Of the shortest bundles so many are tried: one may be refused for its load, or for what failed. */
 #define TRIED_MOST 64
 
 /* Whether enough is known of a bundle's task to refuse it: a guess must not keep a run from beginning. */

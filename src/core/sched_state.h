@@ -174,8 +174,8 @@ bool es_end_allows(const struct es_sched *sched, uint32_t unit_id, uint32_t work
 double es_end_room_s(const struct es_sched *sched, uint32_t bundle, uint32_t worker);
 /* A bundle's units or their costs have changed. */
 void es_end_rank(struct es_sched *sched, uint32_t bundle);
-/* One of the shortest bundles, if the worker can end a unit of it in time, or ES_NONE. Where the search in
- * the order of the policy, which passes over so many at most, has come to nothing. */
+/* One of the shortest bundles, if the worker can end a unit of it in time, or ES_NONE. Where the
+ * search in the order of the policy, which passes over so many at most, has come to nothing. */
 uint32_t es_end_shortest_for(struct es_sched *sched, uint32_t worker);
 /* Sets aside what nobody can end in time any more. */
 void es_end_park(struct es_sched *sched);

@@ -272,8 +272,8 @@ static void take_signals(struct es_bridge *bridge, int signal_fd, bool rank_0_de
             stop_worker(bridge, number);
 }
 
-/* Carries what there is, in both directions, until EXIT comes. ES_ERR_NOMEM: what somebody may wait for is
- * lost. */
+/* Carries what there is, in both directions, until EXIT comes. ES_ERR_NOMEM: what somebody may wait
+ * for is lost. */
 static int carry(struct es_bridge *bridge, struct wait *wait, bool *ret_has_exit,
                  struct es_exit *ret_exit, struct es_err *err)
 {

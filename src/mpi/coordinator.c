@@ -647,8 +647,8 @@ static void report(struct coordinator *c, bool is_last)
         note_fault(c, &fault, is_final);
 }
 
-/* Why the run ends with work left, for those who were not there. (That it was stopped is told when that is
- * decided.) */
+/* Why the run ends with work left, for those who were not there. (Why it was stopped is known since that
+ * was decided.) */
 static void tell_end(struct coordinator *c)
 {
     char *text = c->outcome.why_ended;

@@ -81,8 +81,8 @@ static void note_fault(struct es_recorder *recorder, const struct es_err *err)
     note(recorder, err, false);
 }
 
-/* Out of memory, something was forgotten: a result, or what somebody waits for. The run must end, and the
- * next start finds it in the markers. */
+/* Out of memory, something was forgotten: a result, or what somebody waits for. The run must end, and
+ * the next start finds it in the markers. */
 static void note_loss(struct es_recorder *recorder, const char *doing)
 {
     struct es_err err = {0};

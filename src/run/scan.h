@@ -17,7 +17,7 @@ struct es_scan_options {
     int64_t not_before_ns; /* markers older than this are pending (INT64_MIN: any age counts) */
     bool look_for_failed;  /* also for failed.json where there is no valid marker */
     int64_t failed_not_before_ns; /* older ones do not count (0: any age does) */
-    const uint8_t *stays_failed;  /* [n_units] 1: if the table has it failed it is, without one too; or NULL */
+    const uint8_t *stays_failed;  /* [n_units] 1: failed in the table is enough; NULL: it never is */
     uint32_t n_threads;    /* 0: a default */
 };
 

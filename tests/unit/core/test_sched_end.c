@@ -169,8 +169,8 @@ static void many_checkpoints_do_not_hide_a_short_unit(void **state)
     }
 }
 
-/* Where all is in one group, and the workers are slower than those for whom the long ones are: one for the
- * short one, too, which the other finds all the same. */
+/* Where all is in one group, and the workers are slower than those for whom the long ones are: one for
+ * the short one, too, which the other finds all the same. */
 static void many_bundles_do_not_hide_a_short_one_from_a_slow_worker(void **state)
 {
     (void)state;

@@ -856,7 +856,7 @@ static void a_rank_that_never_greets_is_left_out(void **state)
     assert_non_null(strstr(f->notes, "rank 2 on (no host: it did not greet) is left out"));
 }
 
-/* Nothing runs, so nothing is waited for: neither that all greet, nor those that have for their devices. */
+/* Nothing runs, so nothing is waited for: not even that all greet. */
 static void a_signal_while_ranks_greet_ends_the_run(void **state)
 {
     struct fixture *f = *state;

@@ -65,8 +65,8 @@ static struct es_recorder *start(struct es_keeper *keeper)
     return recorder;
 }
 
-/* With nothing to do the recorder's thread takes no time of the processor: one that spun would have taken
- * most of it. The wait is beyond when a first snapshot of what the scan found is due. */
+/* With nothing to do the recorder's thread takes no time of the processor: one that spun would have
+ * taken most of it. The wait is until a first snapshot of what the scan found is due. */
 static void assert_sleeps(void)
 {
     struct timespec before, after;
