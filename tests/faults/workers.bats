@@ -76,11 +76,16 @@ run_on_two() { # [OPTION...]
 
 @test "a command that is missing everywhere: exit code 2 before any unit" {
     write_job
-    run mpi 3 "$evalsweep" run job.json --set 'evaluator.command=["no-such-command"]'
-    [ "$status" -eq 2 ]
-    [[ "$output" == *"no-such-command"* ]]
-    [ "$(n_markers)" -eq 0 ]
-    [ -z "$(find runs -name failed.json)" ]
+    for mode in persistent one-shot; do
+        run mpi 3 "$evalsweep" run job.json --set 'evaluator.command=["no-such-command"]' \
+            --set "evaluator.mode=\"$mode\""
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"no-such-command"* ]]
+        [ "$(n_markers)" -eq 0 ]
+        [ -z "$(find runs -name failed.json)" ]
+        refute grep -q failed <<<"$output"
+        rm -r runs
+    done
 }
 
 # Else a driver that gets the lease, and finds a failed.json of this run, takes the unit for failed.
