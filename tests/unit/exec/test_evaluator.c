@@ -131,6 +131,24 @@ static void turn(struct fixture *f)
     es_evaluator_step(f->evaluator, es_clock_mono_ns());
 }
 
+/* A SIGTERM that comes before it has come so far would end it all the same. */
+static void wait_until_it_ignores_term(struct fixture *f)
+{
+    char path[64], line[256];
+    unsigned long long mask = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", es_evaluator_pid(f->evaluator));
+    for (int i = 0; i < 20000 && !(mask & 1ull << (SIGTERM - 1)); i++) {
+        FILE *status = fopen(path, "re");
+        assert_non_null(status);
+        while (fgets(line, sizeof line, status))
+            if (strncmp(line, "SigIgn:", 7) == 0)
+                mask = strtoull(line + 7, NULL, 16);
+        (void)fclose(status);
+        (void)poll(NULL, 0, 1);
+    }
+    assert_true(mask & 1ull << (SIGTERM - 1));
+}
+
 static const struct es_outcome *wait_outcome(struct fixture *f)
 {
     while (es_evaluator_outcome(f->evaluator)->kind == ES_OUTCOME_NONE)
@@ -748,6 +766,7 @@ static void test_kill(void **state)
         char arguments[] = "--ignore-term --hang";
         create(f, i < 2, arguments);
         begin(f);
+        wait_until_it_ignores_term(f);
         if (i % 2 == 1) /* also when it was asked to stop before */
             es_evaluator_stop(f->evaluator, 0);
         es_evaluator_step(f->evaluator, es_clock_mono_ns());
@@ -768,6 +787,7 @@ static void test_hurry(void **state)
         char arguments[] = "--ignore-term --hang";
         create(f, i < 2, arguments);
         begin(f);
+        wait_until_it_ignores_term(f);
         if (i % 2 == 0)
             es_evaluator_hurry(f->evaluator, 0.02);
         es_evaluator_stop(f->evaluator, 0);
