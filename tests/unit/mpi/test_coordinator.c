@@ -49,7 +49,7 @@ struct fixture {
     const char *awaited_note;     /* when there is one with this in it ... */
     sem_t noted;                  /* ... the scripted worker hears of it here ... */
     int signal_then;              /* ... and the coordinator gets this signal */
-    uint32_t n_more; /* assignments that the scripted worker got once it was heard again */
+    uint32_t n_more; /* assignments that the scripted worker got later */
     struct es_lock *lock; /* with company; NULL: without */
     bool forgets;         /* the recorder loses a message, out of memory */
     uint32_t pending[4096];
@@ -788,6 +788,30 @@ static void *waking_worker(void *arg)
     return NULL;
 }
 
+/* Dies without a unit, once the other has begun the only one; what comes for it when it is a suspect is
+ * counted. */
+static void *suspected_worker(void *arg)
+{
+    struct es_transport *at = ((const struct es_worker_args *)arg)->transport;
+    struct es_message message;
+    enum es_message_type type;
+    uint32_t source;
+    (void)receive(at, &message);
+    es_message_clear(&message);
+    while (n_lines(the_fixture->run_dir, "count") == 0)
+        (void)usleep(1000);
+    say_plainly(at, ES_MESSAGE_READY);
+    (void)sem_wait(&the_fixture->noted);
+    while (es_transport_receive(at, &source, &message)) /* sent before that */
+        es_message_clear(&message);
+    do {
+        type = receive(at, &message);
+        the_fixture->n_more += type == ES_MESSAGE_ASSIGN || type == ES_MESSAGE_RECALL;
+        es_message_clear(&message);
+    } while (type != ES_MESSAGE_EXIT);
+    return NULL;
+}
+
 static void begin_silence(struct fixture *f, void *(*last_worker)(void *), double suspect_s,
                           double given_up_s)
 {
@@ -828,6 +852,28 @@ static void one_that_comes_back_works_on_and_nothing_counts_twice(void **state)
     assert_non_null(strstr(f->notes, "worker 2 on h is heard again"));
     assert_int_equal(n_lines(f->run_dir, "progress.csv"), 61);
     assert_true(f->n_more > 0);
+}
+
+/* The unit fails, and a second later it is to be tried elsewhere, if there is anybody. */
+static void a_suspect_gets_nothing_new(void **state)
+{
+    struct fixture *f = *state;
+    struct es_result result;
+    load_job(f, fake(f, "persistent", ",\"--fail-unit\",\"step\",\"--exit\",\"7\"",
+                     ",\"retries\":1"),
+             false);
+    the_fixture = f;
+    f->last_worker = suspected_worker;
+    f->pulse = (struct es_pulse_limits){.beat_s = 0.05, .suspect_s = 0.2, .given_up_s = 4};
+    es_result_init(&result);
+    for (uint32_t id = 1; id < 60; id++)
+        assert_int_equal(es_units_set_result(f->units, id, ES_STATUS_DONE, &result, NULL), 0);
+    es_result_clear(&result);
+    f->awaited_note = "worker 2 on h is silent";
+    run(f, 2);
+    assert_int_equal(f->outcome.state.counts.failed, 1);
+    assert_int_equal(n_lines(f->run_dir, "count"), 2);
+    assert_int_equal(f->n_more, 0);
 }
 
 static void a_suspects_results_count(void **state)
@@ -1004,6 +1050,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_dead_worker_held_is_done_by_others, setup, teardown),
         cmocka_unit_test_setup_teardown(one_that_comes_back_works_on_and_nothing_counts_twice,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(a_suspect_gets_nothing_new, setup, teardown),
         cmocka_unit_test_setup_teardown(a_suspects_results_count, setup, teardown),
         cmocka_unit_test_setup_teardown(a_rank_that_never_greets_is_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(a_signal_while_ranks_greet_ends_the_run, setup, teardown),
