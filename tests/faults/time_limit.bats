@@ -37,8 +37,10 @@ fake_squeue() { # LINE_OF_SH...: what it does instead of answering
 @test "a unit that is under way at the limit is stopped, and is no failure" {
     write_job --hang --fail-unit step2
     run "$evalsweep" run job.json --set limits.time_limit_s=1.5 --set limits.grace_s=0.5 \
-        --set evaluator.retries=0 # a try that counted would be its last
+        --set schedule.checkpoint_load_s=0 --set evaluator.retries=0 # a try that counted would be its last
     ended_early
+    [ "$(grep -c '^step2 ' count)" -eq 1 ]
+    [[ "$output" == *"the time limit is 0 s away: stopping, running units get 0 s"* ]]
     refute grep -q ',failed,' runs/demo/progress.csv
     write_job
     the_rest_is_done_later || run "$evalsweep" run job.json --accept-change
