@@ -446,3 +446,22 @@ END
     [ "$(wc -l <$csv)" -eq 59 ]
     [ "$(n_evaluated)" -eq 60 ]
 }
+
+@test "what a start waits for is said" {
+    write_job
+    "$evalsweep" run --quiet job.json --only checkpoint=step0
+    (
+        for counter in $(seq 30); do # of a driver on another machine, which moves it now and then
+            echo '{"counter":'"$counter"',"host":"elsewhere","boot":"another","pid":7}' >moved
+            mv moved runs/demo/.evalsweep/lock
+            sleep 4
+        done
+    ) 3>&- &
+    mover=$!
+    run "$evalsweep" consolidate job.json
+    kill "$mover"
+    echo "$output"
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"waiting, 60 s at most, to see whether process 7 on elsewhere is alive: it holds $work/runs/demo/.evalsweep/lock"* ]]
+    [[ "$output" == *"another driver holds it: process 7 on elsewhere"* ]]
+}
