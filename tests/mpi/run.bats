@@ -296,7 +296,7 @@ END
         chmod +x "slurm/$command"
     done
     printf '#!/bin/sh\necho "started: $*"\n' >site/bin/evalsweep-mpirun
-    PATH=$work/slurm:$work/site/bin:$PATH SLURM_JOB_ID=1 SLURM_JOB_NODELIST=x SLURMD_NODENAME=x \
+    EVALSWEEP='' PATH=$work/slurm:$work/site/bin:$PATH SLURM_JOB_ID=1 SLURM_JOB_NODELIST=x SLURMD_NODENAME=x \
         SLURM_NTASKS=3 SLURM_JOB_NUM_NODES=1 EVALSWEEP_COMMENT_S=0 \
         run bash jobs/evalsweep-mpirun.sbatch job.json --quiet
     echo "$output"
