@@ -67,6 +67,14 @@ done_units() {
     "$checker" --leftovers --torn runs/demo count
 }
 
+all_are_killed() {
+    local pids
+    pids=$(job_pids)
+    [ -n "$pids" ] || return 0
+    kill -9 $pids 2>/dev/null
+    return 1
+}
+
 # One start, killed at a random moment: its evaluators first, or its ranks, or everything at once.
 killed_start() { # NUMBER
     local n_before n_lines victims launcher ranks=(in_job)
@@ -85,7 +93,11 @@ killed_start() { # NUMBER
     [ $((RANDOM % 2)) -eq 0 ] || victims=''
     kill -9 $(job_pids $victims) "$launcher" 2>/dev/null || true
     { wait "$launcher"; } 2>/dev/null || true
-    wait_until nothing_is_left
+    if [ -z "$victims" ]; then # the guards are dead, too, and what was being started was not seen
+        wait_until all_are_killed
+    else
+        wait_until nothing_is_left
+    fi
     done_units >done_now || complain "start $1: $(cat done_now)"
     [ -z "$(comm -23 done_before done_now)" ] || complain "start $1: a marker is gone"
     tail -n "+$((n_lines + 1))" count | sort >evaluated_now
@@ -102,7 +114,7 @@ killed_start() { # NUMBER
     ! is_full || n_kills=200
     echo "EVALSWEEP_SEED=$seed" | tee /dev/fd/3
     RANDOM=$seed
-    write_job --sleep-ms 20
+    write_job --sleep-ms 20 --fork-grandchild # which only its guard would end when its rank is killed
     "$evalsweep" run job.json 2>/dev/null
     undisturbed=$(scores runs/demo)
     sed -i 's/"retries": 1/"retries": 9/' job.json
