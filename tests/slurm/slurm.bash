@@ -42,7 +42,7 @@ bring_nodes_back() {
         kill -0 "$(cat "$cluster/n$i.pid")" 2>/dev/null || "$cluster_sh" node "$cluster" "$i" 3>&-
         [ "$(sinfo -h -n "n$i" -o %t)" != down ] || scontrol update "nodename=n$i" state=resume
     done
-    wait_until nodes_are_idle
+    patience_s=180 wait_until nodes_are_idle || { sinfo -N -o "%N %T %E"; return 1; }
 }
 
 teardown() {
@@ -156,13 +156,16 @@ ranks() {
 
 # kill_node NODE: slurmd, and all of the job that runs there, at once.
 kill_node() {
-    local pids parents
+    local pids parents signal
     pids=$(job_pids "SLURMD_NODENAME=$1")
     # The steps' slurmstepd are the parents of their processes.
     parents=$(ps -o ppid= -p "$(tr '\n' , <<<"$pids" | sed 's/,$//')" | tr -d ' ' | sort -u |
         while read -r pid; do
             [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != slurmstepd ] || echo "$pid"
         done)
+    # Stopped first: what is killed last would tell of the others (srun has a child that ends its step).
     # shellcheck disable=SC2086 # several
-    kill -KILL "$(cat "$cluster/$1.pid")" $parents $pids 2>/dev/null || true # some die of others
+    for signal in STOP KILL; do
+        kill "-$signal" "$(cat "$cluster/$1.pid")" $parents $pids 2>/dev/null || true # some die of others
+    done
 }
