@@ -65,6 +65,16 @@ END
     [ "$(n_evaluated)" -le $((60 + 8)) ]
 }
 
+@test "a rank is killed, by mpirun: the step goes on without it" {
+    write_slurm_job 300
+    script=$repo/jobs/evalsweep-mpirun.sbatch submit
+    wait_until has_evaluated 10
+    kill -KILL "$(ranks OMPI_COMM_WORLD_RANK=3)"
+    it_completes
+    refute grep 'starting it again' job.log
+    [ "$(n_evaluated)" -le $((60 + 1)) ]
+}
+
 @test "a node dies with slurmd and step: the others go on" {
     write_slurm_job 300
     submit
