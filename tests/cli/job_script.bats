@@ -166,6 +166,7 @@ does() {
     job_script "$(does step0 | sed 's/; exit/; trap "exit 143" TERM; kill -TERM $PPID; for i in {1..300}; do \/bin\/sleep 0.1; done; exit/')"
     [ "$status" -eq 143 ]
     [ "$(steps)" -eq 2 ]
+    [[ "$output" != *again* ]]
     refute grep '^scontrol requeue' calls
 }
 
