@@ -7,7 +7,10 @@ in memory and what on disk, and how to run without a network.
 
 import argparse
 import json
+import logging
 import os
+import sys
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -32,6 +35,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--batch-size",
         type=_auto_or_positive,
+        default="auto",
         metavar="auto|N",
         help="texts in a batch; auto: as many tokens as go, half after running out of memory",
     )
@@ -74,11 +78,14 @@ def use_own_cpus() -> None:
 
 
 def be_quiet() -> None:
-    """No progress bars: what is printed becomes a log.txt of every unit."""
+    """What is printed becomes a log.txt of the unit: no progress bars, and no warnings that come with
+    every unit (a classifier stopped at mteb's limit of iterations, a task has a successor)."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.filterwarnings("ignore", module=r"(sklearn|scipy|mteb)\b")
+    logging.getLogger("mteb").setLevel(logging.ERROR)
 
 
 class Evaluator:
@@ -247,6 +254,9 @@ def main() -> None:
     evaluator = Evaluator(args, Path(run_dir) if run_dir else None)
     serve(evaluator.score)
     evaluator.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # a checkpoint that is still being read ahead is not waited for
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ last one is `last_hidden_state` in transformers' language models: it went throug
 (GPT-NeoX: `final_layer_norm`), the others did not. Each model is asked whether that holds for it.
 """
 
+import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from transformers import AutoModel, AutoTokenizer
 CHUNK_TEXTS = 16384  # tokenized and sorted at a time: more would only cost memory
 MAX_BATCH_TEXTS = 1024
 AUTO_BATCH_TOKENS = {"cuda": 65536, "cpu": 8192}  # a CPU likes what fits its caches
+NO_DEVICES = ("", "-1", "NoDevFiles")  # in CUDA_VISIBLE_DEVICES; the last is Slurm's
 UNLIMITED_TOKENS = 1 << 20  # tokenizers say 10^30 where they know no limit
 
 
@@ -36,8 +38,15 @@ class Settings:
 
 
 def choose_device(name: str) -> torch.device:
+    """Not silently a CPU where there should be a GPU: a torch built without CUDA sees none."""
+    has_cuda = torch.cuda.is_available()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    given = name.startswith("cuda") or (name == "auto" and visible not in NO_DEVICES)
+    if given and not has_cuda:
+        why = f"torch {torch.__version__} sees no CUDA device (CUDA_VISIBLE_DEVICES={visible!r})"
+        raise SystemExit(f"mteb_evaluator: {why}; --device cpu does without")
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if has_cuda else "cpu"
     return torch.device(name)
 
 

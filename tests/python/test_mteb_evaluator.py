@@ -352,12 +352,21 @@ def test_offline_it_takes_what_is_there_and_says_what_is_missing(folder, tmp_pat
     assert "data set of STS12" in data["error"] and "tools/prefetch.py" in data["error"]
 
 
+def test_its_end_waits_for_nothing_and_is_silent(folder):
+    done = run_process(
+        *("--model", folder, "--tasks-file", WORLD),
+        requests=[unit("step0", task="Topics", next_checkpoint="step1")],
+    )
+    assert json.loads(done.stdout)["status"] == "ok"
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_whole_run(folder, tmp_path):
     if "EVALSWEEP" not in os.environ:
         pytest.skip("EVALSWEEP names no program to test")
     job = {
         "run": {"root": str(tmp_path), "id": "tiny"},
-        "grid": {"checkpoints": CHECKPOINTS, "layers": LAYERS, "tasks": ["Likeness", "Finding"]},
+        "grid": {"checkpoints": CHECKPOINTS, "layers": LAYERS, "tasks": ["Topics", "Finding"]},
         "evaluator": {
             "mode": "persistent", "retries": 0,
             "command": [

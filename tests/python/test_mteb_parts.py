@@ -119,6 +119,18 @@ def test_texts_are_cut_and_empty_ones_have_a_token(loaded):
     run_all(runner, [text, ""])
 
 
+def test_no_cpu_where_there_should_be_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert mteb_model.choose_device("auto").type == "cpu"
+    with pytest.raises(SystemExit, match="no CUDA device"):
+        mteb_model.choose_device("cuda")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1234")
+    with pytest.raises(SystemExit, match="'GPU-1234'.*--device cpu does without"):
+        mteb_model.choose_device("auto")
+    assert mteb_model.choose_device("cpu").type == "cpu"
+
+
 def test_normalize(loaded):
     lengths = np.linalg.norm(
         run_all(make_runner(loaded, normalize=True), ["cat", "a dog"]), axis=-1
