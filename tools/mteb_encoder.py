@@ -25,7 +25,7 @@ class LayerEncoder(AbsEncoder):
         meta: ModelMeta,
     ):
         self.mteb_model_meta = meta
-        self.pass_s = 0.0
+        self.pass_s = 0.0  # exactly 0 where no text went through: the schedule learns from it
         self._runner = runner
         self._cache = cache
         self._layer = layer
@@ -33,10 +33,7 @@ class LayerEncoder(AbsEncoder):
 
     def encode(self, inputs, **_) -> np.ndarray:
         """mteb's keywords do not matter: base models have no prompts, and the batches are ours."""
-        started = perf_counter()
-        texts = [text for batch in inputs for text in batch["text"]]
-        embeddings = self._embed(texts)
-        self.pass_s += perf_counter() - started
+        embeddings = self._embed([text for batch in inputs for text in batch["text"]])
         if not np.isfinite(embeddings).all():
             message = f"embeddings of layer {self._layer} are not finite: try --dtype float32"
             raise UnitError(message, retry=False)
@@ -56,14 +53,25 @@ class LayerEncoder(AbsEncoder):
                 misses.append(key)
             else:
                 embeddings[at] = found
-        mine = self._bundle.index(self._layer)
-        missing = [texts[rows[key][0]] for key in misses]
-        for indices, pooled in self._runner.run(missing, self._bundle):
-            keys = [misses[i] for i in indices]
-            for key, vectors in zip(keys, pooled, strict=True):
-                embeddings[rows[key]] = vectors[mine]
-            self._cache.put(keys, self._bundle, pooled)
+        if misses:
+            started = perf_counter()
+            self._run([texts[rows[key][0]] for key in misses], misses, rows, embeddings)
+            self.pass_s += perf_counter() - started
         return embeddings
+
+    def _run(
+        self,
+        texts: list[str],
+        keys: list[bytes],
+        rows: dict[bytes, list[int]],
+        embeddings: np.ndarray,
+    ) -> None:
+        mine = self._bundle.index(self._layer)
+        for indices, pooled in self._runner.run(texts, self._bundle):
+            batch_keys = [keys[i] for i in indices]
+            for key, vectors in zip(batch_keys, pooled, strict=True):
+                embeddings[rows[key]] = vectors[mine]
+            self._cache.put(batch_keys, self._bundle, pooled)
 
 
 def model_meta(name: str, revision: str, n_dimensions: int, experiment: dict) -> ModelMeta:

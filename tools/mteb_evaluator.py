@@ -6,6 +6,7 @@ in memory and what on disk, and how to run without a network.
 """
 
 import argparse
+import functools
 import json
 import logging
 import os
@@ -78,7 +79,7 @@ def use_own_cpus() -> None:
 
 
 def be_quiet() -> None:
-    """What is printed becomes a log.txt of the unit: no progress bars, and no warnings that come with
+    """What is printed becomes the unit's log.txt: no progress bars, and no warnings that come with
     every unit (a classifier stopped at mteb's limit of iterations, a task has a successor)."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
@@ -129,9 +130,7 @@ class Evaluator:
             raise unit_error(error, doing) from error
 
     def _score(self, unit: dict) -> dict:
-        started = perf_counter()
-        task = self.tasks.open(unit["task"])
-        task_s = perf_counter() - started
+        task, task_s = self.tasks.open(unit["task"])
         load_s = self._use(unit["checkpoint"], unit.get("next_checkpoint"))
         self.cache.begin(unit["checkpoint"], unit["task"])
         started = perf_counter()
@@ -149,15 +148,15 @@ class Evaluator:
         }
 
     def _use(self, checkpoint: str, next_checkpoint: str | None) -> float:
-        """Seconds that it took to have the checkpoint on the device."""
-        started = perf_counter()
+        """Seconds that it took to have the checkpoint on the device: 0 if it was there."""
+        seconds, started = 0.0, perf_counter()
         if self.runner.checkpoint != checkpoint:
             self.cache.clear()
             self.runner.drop()
             self.runner.swap(self.ahead.take(checkpoint))
             if self._evictor:
                 self._evictor.look({checkpoint, next_checkpoint} - {None})
-        seconds = perf_counter() - started
+            seconds = perf_counter() - started
         if next_checkpoint != checkpoint:
             self.ahead.begin(next_checkpoint)
         return seconds
@@ -222,8 +221,13 @@ class Evaluator:
             "max_length": self.runner.max_length,
             "normalize": self.settings.normalize,
             "experiment": meta.experiment_kwargs,
-            "versions": {name: version(name) for name in PACKAGES},
+            "versions": _versions(),
         }
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
 
 
 def _metrics(scores: dict):

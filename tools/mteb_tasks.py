@@ -8,6 +8,7 @@ import random
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from time import perf_counter
 
 import mteb
 import numpy as np
@@ -29,22 +30,25 @@ class Tasks:
         self._task: AbsTask | None = None
         self._random_states: list[tuple] = []
 
-    def open(self, name: str) -> AbsTask:
-        """The task with its data set loaded, in the state in which it was when just loaded.
+    def open(self, name: str) -> tuple[AbsTask, float]:
+        """The task with its data set loaded, in the state in which it was when just loaded; and the
+        seconds that loading took, 0 if it was there.
 
         Tasks draw from random generators of their own (which documents to cluster, for example):
         without that the scores of a layer would depend on which layers came before it, and the
         layers would be asked for different texts.
         """
+        seconds, started = 0.0, perf_counter()
         if name != self._name:
             self.close()
             self._task = self.find(name)
             self._load(name)
             self._random_states = [_get_random_state(part) for part in _parts(self._task)]
             self._name = name
+            seconds = perf_counter() - started
         for part, state in zip(_parts(self._task), self._random_states, strict=True):
             _set_random_state(part, state)
-        return self._task
+        return self._task, seconds
 
     def close(self) -> None:
         for part in _parts(self._task) if self._task else ():
