@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import mteb
 import mteb_evaluator
@@ -212,6 +213,18 @@ def test_the_next_checkpoint_is_read_ahead(folder):
     again = evaluator.score(unit("step0", next_checkpoint=None))
     assert loads == ["step0", "step1", "step0"]
     assert again["main_score"] == first["main_score"] != second["main_score"]
+
+
+def test_the_evictor_hears_of_every_change_of_checkpoint(folder):
+    with pytest.raises(SystemExit, match="--evict is for checkpoints of the hub"):
+        make(folder, "--evict")
+    evaluator, heard = make(folder), []
+    evaluator._evictor = SimpleNamespace(look=heard.append)
+    evaluator.score(unit("step0", 1, next_checkpoint="step1"))
+    evaluator.score(unit("step0", 2, next_checkpoint="step1"))
+    evaluator.score(unit("step1", 1, next_checkpoint=None))
+    evaluator.close()
+    assert heard == [{"step0", "step1"}, {"step1"}, set()]
 
 
 def test_a_checkpoint_that_cannot_be_read_ahead_fails_its_own_units_only(folder):
