@@ -293,6 +293,8 @@ static void end_company(struct es_recorder *recorder)
     const struct timespec pause = {.tv_nsec = LEAVE_PAUSE_NS};
     struct es_buf nothing = {0};
     bool has_left = false;
+    if (recorder->look_due_s <= 0) /* so short a run that nobody has looked for what the dead left */
+        es_company_look(recorder->company, &nothing);
     for (int i = 0; i < LEAVE_TRIES && !es_company_owns(recorder->company) && !has_left; i++) {
         if (i)
             (void)nanosleep(&pause, NULL);

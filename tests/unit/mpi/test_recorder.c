@@ -3,12 +3,13 @@
 #include "core/mem.h"
 #include "helper/tempdir.h"
 #include "run/folder.h"
+#include "run/holder.h"
 #include "run/layout.h"
 #include "run/lease.h"
 #include "run/scan.h"
 #include "run/status.h"
-#include "sys/fd.h"
 #include "sys/clock.h"
+#include "sys/fd.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -505,6 +506,22 @@ static void lines_that_a_kill_lost_are_added_by_the_next_start(void **state)
     }
 }
 
+/* However short a run is, and whether its thread sees the end or the beginning first. */
+static void what_a_dead_driver_left_is_gone_after_the_shortest_run(void **state)
+{
+    (void)state;
+    struct es_holder dead = es_holder_self();
+    dead.pid_start = -1; /* another process had the pid */
+    (void)snprintf(dead.id, sizeof dead.id, "dead");
+    for (int i = 0; i < 50; i++) {
+        int fd;
+        assert_int_equal(es_holder_create(path_of(".evalsweep/drivers/dead"), &dead, &fd, NULL), 0);
+        es_fd_close(&fd);
+        run_alone(INT64_MAX);
+        assert_int_equal(access(path_of(".evalsweep/drivers/dead"), F_OK), -1);
+    }
+}
+
 /* Of what was adopted it cannot be told, and that has no lines. */
 static void a_run_that_has_adopted_units_gets_no_lines_afterwards(void **state)
 {
@@ -589,6 +606,7 @@ int main(void)
         TEST_OF(who_joined_writes_no_files_of_the_run),
         TEST_OF(who_is_left_catches_up),
         TEST_OF(lines_that_a_kill_lost_are_added_by_the_next_start),
+        TEST_OF(what_a_dead_driver_left_is_gone_after_the_shortest_run),
         TEST_OF(a_run_that_has_adopted_units_gets_no_lines_afterwards),
         TEST_OF(what_failed_before_the_run_stays_failed),
         TEST_OF(what_failed_here_stays_so_without_a_failed_json),
