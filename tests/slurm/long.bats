@@ -65,7 +65,7 @@ load slurm
 @test "beside an array of old on the same RUN_ID: together they finish, twice only what was in hand" {
     write_slurm_job 1000
     write_old_array demo 1
-    write_unit_script
+    write_unit_script job.json
     submit --ntasks-per-node=1 --gpus-per-node=1 # the other half of the nodes is for the array
     wait_until [ -s started ]
     old=$(sbatch --parsable old.sh)
@@ -79,30 +79,6 @@ load slurm
     [ "$(wc -l <old.done)" -gt 0 ]
     [ "$(wc -l <old.done)" -lt 60 ]
     [ "$(n_late)" -eq 0 ]
-}
-
-# A one-shot evaluator in the place of the job's, whose units take a second: ./started has a line for each
-# start, with its time.
-write_unit_script() {
-    cat >unit.sh <<END
-#!/bin/bash
-echo "\$EVALSWEEP_CHECKPOINT \$EVALSWEEP_LAYER \$EVALSWEEP_TASK \$EPOCHREALTIME" >>"$work/started"
-sleep 1
-echo '{"main_score": 0.5}' >"\$EVALSWEEP_OUTPUT_DIR/result.json"
-END
-    chmod +x unit.sh
-    sed -i "s#\"persistent\"#\"one-shot\"#; s#\"command\": .*#\"command\": [\"$work/unit.sh\"]}#" job.json
-}
-
-# Units that both did; and those of them that evalsweep started although they were done. (A second is for
-# what lies between its look and the evaluator's first line.)
-n_twice() {
-    cat started old.done | cut -d' ' -f1-3 | sort | uniq -d | wc -l
-}
-n_late() {
-    awk 'NR == FNR { done_at[$1, $2, $3] = $4; next }
-        ($1, $2, $3) in done_at && $4 > done_at[$1, $2, $3] + 1 { n++ }
-        END { print n + 0 }' old.done started
 }
 
 @test "the job's comment tells done/total while it runs" {

@@ -68,15 +68,18 @@ n_left_and_done_once() {
 
 @test "beside the array" {
     make_folder
+    write_unit_script sweep.json
     start_array first
     cp old.done at_start
     follow "Or beside the array"
     jobs_complete
     [ "$(n_markers runs/first)" -eq 60 ]
     patience_s=120 wait_until array_has_ended "$array"
-    [ "$(n_evaluated)" -gt 0 ]
+    echo "$(wc -l <started) here, $(wc -l <old.done) by the array: $(n_twice) twice"
+    [ -s started ]
     [ "$(wc -l <old.done)" -gt "$(wc -l <at_start)" ]
-    [ "$(sort -u count <(cut -d' ' -f1-3 old.done) | wc -l)" -eq 60 ]
+    [ "$(cat started old.done | cut -d' ' -f1-3 | sort -u | wc -l)" -eq 60 ]
+    [ "$(n_late)" -eq 0 ]
     RUN_ID=first evalsweep plan sweep.json | grep -q 'nothing is left to do'
 }
 

@@ -96,6 +96,30 @@ done
 END
 }
 
+# write_unit_script JOB: a one-shot evaluator in the place of the job's, whose units take a second. ./started
+# has a line for each start, with its time.
+write_unit_script() {
+    cat >unit.sh <<END
+#!/bin/bash
+echo "\$EVALSWEEP_CHECKPOINT \$EVALSWEEP_LAYER \$EVALSWEEP_TASK \$EPOCHREALTIME" >>"$work/started"
+sleep 1
+echo '{"main_score": 0.5}' >"\$EVALSWEEP_OUTPUT_DIR/result.json"
+END
+    chmod +x unit.sh
+    sed -i "s#\"persistent\"#\"one-shot\"#; s#\"command\": .*#\"command\": [\"$work/unit.sh\"]}#" "$1"
+}
+
+# Units that both it and an array did; and those of them that evalsweep started although they were done. (A
+# second is for what lies between its look and the evaluator's first line.)
+n_twice() {
+    cat started old.done | cut -d' ' -f1-3 | sort | uniq -d | wc -l
+}
+n_late() {
+    awk 'NR == FNR { done_at[$1, $2, $3] = $4; next }
+        ($1, $2, $3) in done_at && $4 > done_at[$1, $2, $3] + 1 { n++ }
+        END { print n + 0 }' old.done started
+}
+
 # submit [SBATCH_OPTION...]: job.json on 4 nodes with 2 ranks each. Sets $id.
 submit() {
     id=$(sbatch --parsable --nodes=4 --ntasks-per-node=2 --gpus-per-node=2 --cpus-per-task=1 \
