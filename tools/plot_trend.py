@@ -35,7 +35,7 @@ def draw_task(axes: Axes, scores: xr.DataArray, colours: Colormap) -> None:
     axes.set_title(str(scores["task"].values), fontsize=10)
     axes.set_xscale("symlog", base=2, linthresh=1)  # step 0 has a place on it
     axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda step, _: f"{step:g}"))
-    axes.set_xlim(left=0)
+    axes.set_xlim(left=-0.2)
     axes.grid(alpha=0.3)
 
 

@@ -82,11 +82,14 @@ make_venv() {
     python=$(pick_python)
     make_folder
     say "installing $torch and $lock into $venv (2 GB, some minutes)"
+    trap 'rm -rf "$venv"' EXIT # else a part of it would look like all of it
+    trap 'exit 130' INT TERM
     "$python" -m venv "$venv" || fail "cannot make a virtual environment in $venv"
     install "$torch" || fail "cannot install $torch: what pip says stands above"
     install -r "$lock" || fail "cannot install what $lock names: what pip says stands above"
     recipe >"$venv/.recipe.tmp"
     mv "$venv/.recipe.tmp" "$venv/.recipe"
+    trap - EXIT INT TERM
 }
 
 if is_there; then

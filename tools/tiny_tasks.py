@@ -14,12 +14,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import debian_packages
 from datasets import Dataset, DatasetDict
+from debian_packages import Package
 from mteb.abstasks import AbsTaskClassification, AbsTaskClustering, AbsTaskRetrieval, AbsTaskSTS
 from mteb.abstasks.task_metadata import TaskMetadata
-
-import debian_packages
-from debian_packages import Package
 
 FOLDER = Path(
     os.environ.get("TINY_PYTHIA")

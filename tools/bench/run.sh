@@ -12,7 +12,7 @@
 set -euo pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-all=(scan dispatch oneshot makespan simulator idle store)
+all=(scan dispatch oneshot makespan simulator idle store mteb)
 
 usage() {
     echo "usage: tools/bench/run.sh [--full] [--json] [--build DIR] [NAME...]" >&2

@@ -10,14 +10,22 @@ import debian_packages
 import pytest
 import tiny_pythia
 import tiny_tasks
+from tiny_recipe import Recipe
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-TOOLS = Path(tiny_pythia.__file__).parent
+TOOLS = Path(tiny_tasks.__file__).parent
 
 
-def make(folder, *options):
-    command = [sys.executable, TOOLS / "tiny_pythia.py", folder, *options]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stderr
+@pytest.fixture
+def make(monkeypatch, capsys):
+    """Runs the program without the seconds that a process of its own takes; gives what it says."""
+
+    def run(folder, *options):
+        monkeypatch.setattr(sys, "argv", ["tiny_pythia.py", str(folder), *options])
+        tiny_pythia.main()
+        return capsys.readouterr().err
+
+    return run
 
 
 def weights(folder):
@@ -27,7 +35,8 @@ def weights(folder):
 @pytest.fixture(scope="module")
 def beginning(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
-    make(folder, "--last-step", "2")
+    command = [sys.executable, TOOLS / "tiny_pythia.py", folder, "--last-step", "2"]
+    subprocess.run(command, check=True)
     return folder
 
 
@@ -36,21 +45,23 @@ def beginning(tmp_path_factory):
 
 def test_one_checkpoint_for_each_of_the_job():
     job = json.loads((TOOLS.parent / "jobs" / "tiny-pythia.json").read_text())
-    steps = [f"step{step}" for step in tiny_pythia.steps(tiny_pythia.LAST_STEP)]
+    steps = [f"step{step}" for step in Recipe().steps()]
     assert job["grid"]["checkpoints"] == steps
-    assert job["grid"]["layers"] == f"0-{tiny_pythia.LAYERS}"
+    assert job["grid"]["layers"] == f"0-{Recipe.layers}"
 
 
 def test_transformers_loads_them(beginning):
     assert sorted(weights(beginning)) == ["step0", "step1", "step2"]
     model = AutoModelForCausalLM.from_pretrained(beginning / "step2")
-    tokens = AutoTokenizer.from_pretrained(beginning / "step2")("It prints a list.", return_tensors="pt")
+    tokens = AutoTokenizer.from_pretrained(beginning / "step2")(
+        "It prints a list.", return_tensors="pt"
+    )
     states = model(**tokens, output_hidden_states=True).hidden_states
-    assert len(states) == tiny_pythia.LAYERS + 1
-    assert states[0].shape == (1, tokens["input_ids"].shape[1], tiny_pythia.WIDTH)
+    assert len(states) == Recipe.layers + 1
+    assert states[0].shape == (1, tokens["input_ids"].shape[1], Recipe.width)
 
 
-def test_the_seed_decides_every_weight_and_each_step_changes_them(beginning, tmp_path):
+def test_the_seed_decides_every_weight_and_each_step_changes_them(beginning, tmp_path, make):
     make(tmp_path / "same", "--last-step", "1")
     make(tmp_path / "other", "--last-step", "1", "--seed", "1")
     first, same, other = map(weights, (beginning, tmp_path / "same", tmp_path / "other"))
@@ -59,7 +70,7 @@ def test_the_seed_decides_every_weight_and_each_step_changes_them(beginning, tmp
     assert all(other[name] != first[name] for name in other)
 
 
-def test_what_is_there_is_kept_and_what_is_missing_made_again(beginning):
+def test_what_is_there_is_kept_and_what_is_missing_made_again(beginning, make):
     before = weights(beginning)
     inodes = {path: path.stat().st_ino for path in beginning.iterdir()}
     assert "3 checkpoints are in" in make(beginning, "--last-step", "2")
@@ -162,7 +173,11 @@ def test_grades_of_pairs(tasks, by_description):
     for package in tiny_tasks.packages():
         by_synopsis.setdefault(package.synopsis, []).append(package)
     rows = list(tasks["DebianSynopsisSTS"].dataset["test"])
-    assert Counter(row["score"] for row in rows) == {0: len(rows) / 3, 1: len(rows) / 3, 2: len(rows) / 3}
+    assert Counter(row["score"] for row in rows) == {
+        0: len(rows) / 3,
+        1: len(rows) / 3,
+        2: len(rows) / 3,
+    }
     for row in rows:
         firsts, second = by_synopsis[row["sentence1"]], by_description[row["sentence2"]]
         if row["score"] == 2:
