@@ -7,4 +7,4 @@ if ! [ -x "$1" ]; then
     echo "skipped: there is no $1 (tools/setup-mteb.sh makes it)" >&2
     exit 77
 fi
-exec "$1" -m pytest -q -p no:cacheprovider "$2"
+exec "$1" -X faulthandler -m pytest -q -p no:cacheprovider -o faulthandler_timeout=100 "$2"
