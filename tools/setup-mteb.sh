@@ -81,7 +81,7 @@ make_venv() {
     local python
     python=$(pick_python)
     make_folder
-    say "installing $torch and $lock into $venv (2 GB, some minutes)"
+    say "installing $torch and $lock into $venv (2 GB, 6 with CUDA; some minutes)"
     trap 'rm -rf "$venv"' EXIT # else a part of it would look like all of it
     trap 'exit 130' INT TERM
     "$python" -m venv "$venv" || fail "cannot make a virtual environment in $venv"
