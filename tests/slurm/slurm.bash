@@ -180,16 +180,20 @@ ranks() {
 
 # kill_node NODE: slurmd, and all of the job that runs there, at once.
 kill_node() {
-    local pids parents signal
-    pids=$(job_pids "SLURMD_NODENAME=$1")
+    local pids daemons groups
+    pids=$(job_pids "SLURMD_NODENAME=$1" | paste -sd, -)
     # The steps' slurmstepd are the parents of their processes.
-    parents=$(ps -o ppid= -p "$(tr '\n' , <<<"$pids" | sed 's/,$//')" | tr -d ' ' | sort -u |
+    daemons=$(cat "$cluster/$1.pid"; ps -o ppid= -p "$pids" | tr -d ' ' | sort -u |
         while read -r pid; do
             [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != slurmstepd ] || echo "$pid"
         done)
-    # Stopped first: what is killed last would tell of the others (srun has a child that ends its step).
+    groups=$(ps -o pgid= -p "$pids" | tr -d ' ' | sort -u | sed 's/^/-/')
+    # Nobody is to tell of the others: the daemons are still when their processes die, and srun dies together
+    # with its child, which would end the step on all nodes. Some die of others.
     # shellcheck disable=SC2086 # several
-    for signal in STOP KILL; do
-        kill "-$signal" "$(cat "$cluster/$1.pid")" $parents $pids 2>/dev/null || true # some die of others
-    done
+    {
+        kill -STOP $daemons
+        kill -KILL -- $groups
+        kill -KILL $daemons
+    } 2>/dev/null || true
 }
