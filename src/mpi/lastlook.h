@@ -1,9 +1,10 @@
 /* The last look: whether what was done is still there when the run ends. Somebody may have deleted
- * outputs/, or a checkpoint of it, while the run went on: its units are done in the table, and nowhere
- * else.
+ * outputs/, or a checkpoint of it, while the run went on: its units are done in the table, and
+ * nowhere else.
  *
- * One unit that is done is remembered for each checkpoint, the first; at the end their folders are looked
- * for, by a call for each. (The folder, not the marker: who deletes a marker wants that unit once more.)
+ * One unit that is done is remembered for each checkpoint, the first; at the end their folders are
+ * looked for, by a call for each. (The folder, not the marker: who deletes a marker wants that unit
+ * once more.)
  */
 #ifndef ES_MPI_LASTLOOK_H
 #define ES_MPI_LASTLOOK_H
@@ -13,7 +14,8 @@
 
 struct es_last_look;
 
-/* Remembers of the units that are done in the table. The layout is borrowed, as is the table's grid. */
+/* Remembers of the units that are done in the table. The layout is borrowed, as is the table's grid.
+ */
 int es_last_look_create(const struct es_layout *layout, struct es_units *units,
                         struct es_last_look **ret_look, struct es_err *err);
 /* NULL is fine. */
