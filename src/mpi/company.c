@@ -30,6 +30,7 @@ struct es_company {
     int run_dir_fd;
     int leases_fd;      /* to drop our own; those of others are read through one opened anew */
     uint32_t *n_left;   /* [n_bundles] units to run that are neither done nor failed for good */
+    uint32_t n_bundles_left; /* with such units */
     uint8_t *flags;     /* [n_units] IS_... */
     struct parked *parked;
     size_t n_bundles_parked;
@@ -80,7 +81,8 @@ int es_company_create(const struct es_company_config *config, const char *run_di
     company->config = *config;
     company->grid = grid;
     company->owns = es_lock_owns(config->lock);
-    company->had_others = !company->owns; /* the one that was joined, though it may be gone by the first look */
+    /* The one that was joined, though it may be gone by the first look. */
+    company->had_others = !company->owns;
     es_result_init(&company->result);
     company->flags = es_mem_calloc(es_grid_n_units(grid), 1);
     company->n_left = es_mem_calloc(
@@ -97,7 +99,8 @@ int es_company_create(const struct es_company_config *config, const char *run_di
         return rc;
     }
     for (uint32_t i = 0; i < config->n_pending; i++)
-        company->n_left[bundle_of(company, config->pending[i])]++;
+        if (company->n_left[bundle_of(company, config->pending[i])]++ == 0)
+            company->n_bundles_left++;
     *ret_company = company;
     return 0;
 }
@@ -148,6 +151,7 @@ void es_company_settle(struct es_company *company, uint32_t unit_id)
     company->flags[unit_id] |= IS_SETTLED;
     if (company->n_left[bundle] == 0 || --company->n_left[bundle] > 0)
         return;
+    company->n_bundles_left--;
     lease_name(company, bundle, name);
     (void)es_lease_drop(company->leases_fd, name, es_lock_id(company->config.lock));
 }
@@ -271,6 +275,11 @@ bool es_company_owns(const struct es_company *company)
 uint32_t es_company_n_parked(const struct es_company *company)
 {
     return company->n_parked;
+}
+
+bool es_company_is_complete(const struct es_company *company)
+{
+    return company->n_bundles_left == 0;
 }
 
 bool es_company_had_others(const struct es_company *company)

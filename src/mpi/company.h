@@ -51,6 +51,9 @@ bool es_company_owns(const struct es_company *company);
 
 uint32_t es_company_n_parked(const struct es_company *company);
 
+/* Whether all units that were to be run are done or failed for good, whoever ran them. */
+bool es_company_is_complete(const struct es_company *company);
+
 /* Whether other drivers were ever seen. */
 bool es_company_had_others(const struct es_company *company);
 

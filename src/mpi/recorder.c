@@ -68,7 +68,7 @@ struct es_recorder {
 static void note(struct es_recorder *recorder, const struct es_err *err, bool is_final)
 {
     pthread_mutex_lock(&recorder->mutex);
-    if (!recorder->has_fault || (is_final && !recorder->is_final))
+    if (!recorder->is_final && (!recorder->has_fault || is_final))
         recorder->fault = *err;
     recorder->has_fault = true;
     recorder->is_final = recorder->is_final || is_final;
@@ -365,11 +365,11 @@ static void look_at_previous(struct es_recorder *recorder)
     flush_progress(recorder);
 }
 
-/* At the end, whether what is done is still there. */
+/* At the end, whether what is done is still there. With work left, the next start sees it in time. */
 static void look_back(struct es_recorder *recorder)
 {
     struct es_err err = {0};
-    if (recorder->last_look && may_write(recorder) &&
+    if (recorder->last_look && may_write(recorder) && es_company_is_complete(recorder->company) &&
         es_last_look_check(recorder->last_look, recorder->config.run_dir, &err) < 0)
         note_fault(recorder, &err);
 }

@@ -345,6 +345,25 @@ static void an_owner_leaves_when_nothing_else_is_left(void **state)
     end_joined();
 }
 
+/* Its folder was deleted. The next start of a run that was stopped sees that by itself, and must come:
+ * only one that is complete must not end as if all were well. */
+static void what_was_deleted_is_told_by_a_run_that_is_complete(void **state)
+{
+    (void)state;
+    struct es_recorder *recorder = start_owner();
+    struct es_err err = {0};
+    add(recorder, 2, ES_RESULT_DONE, 1, true, 0.5);
+    assert_int_equal(es_recorder_finish(recorder, NULL), 0);
+    end_joined();
+    recorder = start_owner();
+    add(recorder, 0, ES_RESULT_LOST, 1, true, (double)NAN);
+    for (uint32_t id = 1; id < 4; id++)
+        add(recorder, id, ES_RESULT_DONE, 1, true, 0.5);
+    assert_int_equal(es_recorder_finish(recorder, &err), ES_ERR_NOENT);
+    assert_non_null(strstr(err.subject, "/step0/2/A"));
+    end_joined();
+}
+
 /* Whether a final fault is told before so many looks for one, 5 ms apart, have come to nothing. */
 static bool is_told_to_end(struct es_recorder *recorder, struct es_err *err, int n_tries)
 {
@@ -375,6 +394,25 @@ static void a_result_that_is_lost_out_of_memory_ends_the_run(void **state)
         }
         assert_int_equal(es_recorder_finish(recorder, NULL), is_late ? ES_ERR_NOMEM : 0);
     }
+}
+
+/* What can be tried again, and fails after that, is not what the run ends for. */
+static void what_ends_the_run_is_not_replaced_by_less(void **state)
+{
+    (void)state;
+    struct es_err err = {0};
+    struct es_recorder *recorder = start(NULL);
+    struct es_message lost = {0};
+    es_mem_fail_after(0);
+    es_recorder_add(recorder, &lost);
+    es_mem_fail_after(-1);
+    assert_true(is_told_to_end(recorder, &err, 1));
+    assert_int_equal(mkdir(path_of("status.json"), 0777), 0); /* cannot be replaced by a file */
+    es_recorder_set_status(recorder, strdup("{}"), 2);
+    assert_true(is_told_to_end(recorder, &err, 4000));
+    assert_int_equal(err.code, ES_ERR_NOMEM);
+    assert_int_equal(rmdir(path_of("status.json")), 0);
+    (void)es_recorder_finish(recorder, NULL);
 }
 
 /* The coordinator would wait for it for ever. */
@@ -611,6 +649,8 @@ int main(void)
         TEST_OF(what_failed_before_the_run_stays_failed),
         TEST_OF(what_failed_here_stays_so_without_a_failed_json),
         TEST_OF(an_owner_leaves_when_nothing_else_is_left),
+        TEST_OF(what_was_deleted_is_told_by_a_run_that_is_complete),
+        TEST_OF(what_ends_the_run_is_not_replaced_by_less),
         TEST_OF(a_result_that_is_lost_out_of_memory_ends_the_run),
         TEST_OF(news_that_are_lost_out_of_memory_end_the_run),
         TEST_OF(what_the_scan_found_is_stored_at_once),
