@@ -95,6 +95,8 @@ static enum claim claim(struct es_lock *lock)
         return CLAIM_OURS;
     if (errno != EEXIST)
         return CLAIM_FAILED;
+    if (names_us(lock, lock->claim_path) == 1) /* the server did it, and answered twice */
+        return CLAIM_OURS;
     if (es_holder_observe(&lock->claimer, lock->claim_path, &lock->me, lock->stale_s, &verdict,
                           NULL) == 0 &&
         verdict == ES_VERDICT_GONE)

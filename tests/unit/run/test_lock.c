@@ -371,17 +371,21 @@ static void a_joiner_leaves_to_a_live_owner_only(void **state)
 static void nobody_leaves_while_another_changes_the_lock(void **state)
 {
     (void)state;
-    char claim_path[TEMPDIR_SIZE + 64];
-    struct es_lock *owner, *joiner;
+    char claim_path[TEMPDIR_SIZE + 64], another_path[TEMPDIR_SIZE + 128];
+    struct es_lock *owner, *joiner, *another;
     assert_int_equal(es_lock_acquire(run_dir, STALE_S, &owner, NULL), 0);
     es_lock_set_ready(owner);
     assert_int_equal(es_lock_join(run_dir, STALE_S, &joiner, NULL), 0);
+    assert_int_equal(es_lock_join(run_dir, STALE_S, &another, NULL), 0);
     (void)snprintf(claim_path, sizeof claim_path, "%s.takeover", lock_path);
-    assert_int_equal(link(lock_path, claim_path), 0);
+    (void)snprintf(another_path, sizeof another_path, "%s/.evalsweep/drivers/%s", run_dir,
+                   es_lock_id(another));
+    assert_int_equal(link(another_path, claim_path), 0);
     assert_false(es_lock_leave(joiner, NULL));
     assert_false(es_lock_leave(owner, es_lock_id(joiner)));
     assert_int_equal(unlink(claim_path), 0);
     assert_true(es_lock_leave(joiner, NULL));
+    es_lock_release(another);
     es_lock_release(joiner);
     es_lock_release(owner);
 }

@@ -27,11 +27,15 @@ static char claim_path[TEMPDIR_SIZE + 48];
 
 /* What happens right after a call that made the lock's name, and what the call is said to have given. */
 static void (*after_link)(void), (*after_rename)(void), (*before_unlink)(const char *path);
-static int link_errno;
+static int link_errno, claim_errno;
 
 int link(const char *from, const char *to)
 {
     int rc = (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+    if (rc == 0 && strcmp(to, claim_path) == 0 && claim_errno) {
+        errno = claim_errno;
+        return -1;
+    }
     if (rc < 0 || strcmp(to, lock_path) != 0)
         return rc;
     if (after_link)
@@ -62,7 +66,7 @@ static int setup(void **state)
     unsetenv("SLURM_STEP_ID");
     after_link = after_rename = on_fake_sleep = NULL;
     before_unlink = NULL;
-    link_errno = 0;
+    link_errno = claim_errno = 0;
     n_fake_sleeps = 0;
     if (tempdir_create(run_dir) < 0)
         return -1;
@@ -135,6 +139,21 @@ static void a_link_that_was_made_and_reported_as_there_is_ours(void **state)
     assert_int_equal(n_fake_sleeps, 0);
     es_lock_release(lock);
     assert_int_equal(access(lock_path, F_OK), -1);
+}
+
+static void so_is_such_a_claim(void **state)
+{
+    (void)state;
+    struct es_lock *lock;
+    claim_errno = EEXIST;
+    write_file(lock_path, "{\"counter\":1," ELSEWHERE "}");
+    assert_int_equal(es_lock_acquire(run_dir, 60, &lock, NULL), 0); /* taken over when it is stale */
+    assert_int_equal(access(claim_path, F_OK), -1);
+    n_fake_sleeps = 0;
+    es_lock_release(lock);
+    assert_int_equal(n_fake_sleeps, 0);
+    assert_int_equal(access(lock_path, F_OK), -1);
+    assert_int_equal(access(claim_path, F_OK), -1);
 }
 
 /* A link to nothing holds nobody; one that has no JSON in it, nobody who would move it. */
@@ -316,6 +335,7 @@ int main(void)
         TEST_OF(a_lock_that_is_not_ours_when_it_is_read_back_is_not_taken),
         TEST_OF(nor_is_one_that_was_taken_over_when_it_is_read_back),
         TEST_OF(a_link_that_was_made_and_reported_as_there_is_ours),
+        TEST_OF(so_is_such_a_claim),
         TEST_OF(a_dangling_lock_is_replaced_at_once),
         TEST_OF(a_long_wait_is_told_of_once),
         TEST_OF(a_joiner_looks_less_often_the_longer_it_waits),
