@@ -13,10 +13,10 @@
  *         es_sched_done / failed / returned / kept / leave (sched, ...)
  *
  * A unit is PENDING (nobody has it), HELD (a worker has it, running or queued), PARKED (another job
- * has it), DONE or FAILED (for good). A worker runs what it holds in the order of the assignments, so
- * the first unit held is the one that runs. Allowed changes: PENDING -> HELD by an ASSIGN action; HELD
- * -> DONE, FAILED, PENDING or PARKED, PENDING -> PARKED, and PARKED -> PENDING, DONE or FAILED by
- * events; FAILED -> PENDING where that worker turns out bad.
+ * has it), DONE or FAILED (for good). A worker runs what it holds in the order of the assignments,
+ * so the first unit held is the one that runs. Allowed changes: PENDING -> HELD by an ASSIGN
+ * action; HELD -> DONE, FAILED, PENDING or PARKED, PENDING -> PARKED, and PARKED -> PENDING, DONE
+ * or FAILED by events; FAILED -> PENDING where that worker turns out bad.
  *
  * A decision costs O(log n). Threads: none of its own; one owner at a time.
  */
@@ -75,9 +75,9 @@ void es_sched_free(struct es_sched *sched);
 /* Adds a pending unit. Before the first join. */
 int es_sched_add(struct es_sched *sched, uint32_t unit_id, struct es_err *err);
 
-/* The job's time is over at end_s (INFINITY: it is not limited, which is how it begins): a unit that is
- * expected to end later is not assigned any more, or recalled. One of which nothing is known is taken
- * to fit. May be set again. ES_ERR_NOMEM. */
+/* The job's time is over at end_s (INFINITY: it is not limited, which is how it begins): a unit
+ * that is expected to end later is not assigned any more, or recalled. One of which nothing is
+ * known is taken to fit. May be set again. ES_ERR_NOMEM. */
 int es_sched_set_end(struct es_sched *sched, double end_s, double now_s, struct es_err *err);
 
 /* A worker (small number, mostly its rank) is ready for work; speed is relative, 1.0 unless known.
@@ -115,7 +115,7 @@ void es_sched_kept(struct es_sched *sched, uint32_t worker, uint32_t unit_id, do
 /* A held unit is another job's for now: nobody gets it. */
 void es_sched_park(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s);
 
-/* Parks one more unit of the same checkpoint and task that nobody has; ES_GRID_NONE: there is none. */
+/* Parks one more unit of the same checkpoint and task that nobody has, or gives ES_GRID_NONE. */
 uint32_t es_sched_park_another(struct es_sched *sched, uint32_t unit_id);
 
 /* A parked unit is pending again. */
@@ -133,8 +133,8 @@ double es_sched_deadline(const struct es_sched *sched);
 /* Every unit is DONE or FAILED. */
 bool es_sched_finished(const struct es_sched *sched);
 
-/* After next_action had nothing: units are pending, no one is held, and none can end before end_s on
- * the workers there are. */
+/* After next_action had nothing: units are pending, no one is held, and none can end before end_s
+ * on the workers there are. */
 bool es_sched_is_stuck(struct es_sched *sched, double now_s);
 
 uint32_t es_sched_n_pending(const struct es_sched *sched); /* held ones not counted */
@@ -160,8 +160,8 @@ uint32_t es_sched_attempt(const struct es_sched *sched, uint32_t unit_id);
 /* Whether a unit was begun before, or may have been. */
 bool es_sched_was_tried(const struct es_sched *sched, uint32_t unit_id);
 
-/* Expected seconds until everything is done with the workers there are; NaN without workers, and when
- * all that is left is parked. */
+/* Expected seconds until everything is done with the workers there are; NaN without workers, and
+ * when all that is left is parked. */
 double es_sched_eta(const struct es_sched *sched, double now_s);
 
 #endif

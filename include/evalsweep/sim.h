@@ -47,8 +47,8 @@ struct es_sim_result {
     double work_s;        /* sum of the time that workers ran units, loads left out */
     double load_s;        /* sum of loads paid */
     double idle_s;        /* n_workers * makespan - work - loads */
-    double eta_good;      /* 0..1: the part of the time, from 20 % of it on, in which es_sched_eta was
-                             within 10 % of what was left indeed */
+    double eta_good; /* 0..1: the part of the time, from 20 % of it on, in which es_sched_eta was
+                        within 10 % of what was left indeed */
     uint64_t n_loads;
     uint64_t n_messages;
     uint64_t n_units_done;

@@ -36,8 +36,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A signal that comes before the first unit: what is being done (a scan, a wait for the lock) gets so
- * long to end, and is left otherwise. */
+/* A signal that comes before the first unit: what is being done (a scan, a wait for the lock) gets
+ * so long to end, and is left otherwise. */
 #define PREPARE_PATIENCE_S 1.0
 
 struct run_options {
@@ -100,7 +100,8 @@ static int parse(int argc, char **argv, struct run_options *options, enum es_opt
 {
     const struct es_opt table[] = {
         {"set", "A.B=JSON", "override a value of the job file", NULL, NULL, &options->sets},
-        {"only", "AXIS=NAME,...", "run only these of checkpoint=, layer=, task=; \\, is a comma of a name", NULL, NULL,
+        {"only", "AXIS=NAME,...",
+         "run only these of checkpoint=, layer=, task=; \\, is a comma of a name", NULL, NULL,
          &options->only},
         {"join", NULL, "add this job's workers where another driver is at work on the run",
          &options->join, NULL, NULL},
@@ -111,16 +112,16 @@ static int parse(int argc, char **argv, struct run_options *options, enum es_opt
          &options->accept_change, NULL, NULL},
         {"allow-cpu", NULL, "where no rank has a GPU, work without, whatever gpus_per_worker says",
          &options->allow_cpu, NULL, NULL},
-        {"progress", "bar|lines|none", "how progress is shown on stderr", NULL,
-         &options->progress, NULL},
+        {"progress", "bar|lines|none", "how progress is shown on stderr", NULL, &options->progress,
+         NULL},
         {"quiet", NULL, "only errors and the summary", &options->quiet, NULL, NULL},
         {"json", NULL, "at the end, one JSON document on stdout", &options->json, NULL, NULL},
     };
     const struct es_opt_spec spec = {
         .synopsis = "evalsweep run [OPTION]... JOB",
         .summary =
-            "Evaluates every pending unit of the job: under srun --mpi=pmix or mpirun with a worker\n"
-            "on each rank, or alone. Run again with the same RUN_ID, it resumes.\n"
+            "Evaluates every pending unit of the job: under srun --mpi=pmix or mpirun with a worker"
+            "\non each rank, or alone. Run again with the same RUN_ID, it resumes.\n"
             "Exit codes: 0 all done, 1 some failed for good, 2 usage, 3 another driver holds the\n"
             "run, 75 stopped early (submit again), 70 internal.",
         .options = table,
@@ -186,8 +187,9 @@ static int reuse(struct driver *d, struct es_err *err)
     if (d->target.job->run.n_reuse == 0)
         return 0;
     int rc = es_folder_epoch(d->target.run_dir, &d->target.not_before_ns, err);
-    return rc < 0 ? rc
-                  : es_reuse_take_all(&d->target, d->options->accept_change, d->options->quiet, err);
+    return rc < 0
+               ? rc
+               : es_reuse_take_all(&d->target, d->options->accept_change, d->options->quiet, err);
 }
 
 /* The owner starts the run: what it leaves here is what others join. */
@@ -312,7 +314,7 @@ static int prepare(struct driver *d, struct es_err *err)
     if (rc == 0)
         rc = check_join(d, err);
     if (rc == 0)
-        rc = read_only(d, err); /* before anything is written: it may be mistyped beside --no-resume */
+        rc = read_only(d, err); /* before all writing: it may be mistyped beside --no-resume */
     if (rc == 0)
         rc = open_run_folder(d, err);
     if (rc == 0)
@@ -372,9 +374,9 @@ static void say_start(const struct driver *d)
 
 /* --- Rank 0, the run itself --- */
 
-/* What failed on a worker that was taken out is pending, or was done by others: no failed.json must say
- * otherwise. Before this driver's leases go: another one would believe it. Where the run is others' by
- * now, so are these files. */
+/* What failed on a worker that was taken out is pending, or was done by others: no failed.json must
+ * say otherwise. Before this driver's leases go: another one would believe it. Where the run is
+ * others' by now, so are these files. */
 static void clear_forgiven(struct driver *d)
 {
     struct es_buf scratch = {0};

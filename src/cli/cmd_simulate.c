@@ -83,8 +83,9 @@ static int read_numbers(const struct simulate_options *options, struct simulatio
     s->config.sched.n_static = (uint32_t)n_workers;
     synthetic->seed = (uint64_t)seed;
     int rc = read_share("--slow-loads", options->slow_loads, &synthetic->slow_load_share, err);
-    return rc < 0 ? rc
-                  : read_share("--slow-nodes", options->slow_nodes, &synthetic->slow_node_share, err);
+    return rc < 0
+               ? rc
+               : read_share("--slow-nodes", options->slow_nodes, &synthetic->slow_node_share, err);
 }
 
 static int use_trace(const char *path, double load_s, struct simulation *s, struct es_err *err)
@@ -259,9 +260,10 @@ int es_cmd_simulate(int argc, char **argv)
     };
     const struct es_opt_spec spec = {
         .synopsis = "evalsweep simulate [OPTION]... JOB",
-        .summary = "Runs the scheduler on a virtual clock over the job's whole grid, with the times of a\n"
-                   "trace or made-up ones, and tells makespan, lower bound, idle time and loads.\n"
-                   "schedule.checkpoint_load_s is what a load takes (30 s if not set).",
+        .summary =
+            "Runs the scheduler on a virtual clock over the job's whole grid, with the times of a\n"
+            "trace or made-up ones, and tells makespan, lower bound, idle time and loads.\n"
+            "schedule.checkpoint_load_s is what a load takes (30 s if not set).",
         .options = table,
         .n_options = sizeof table / sizeof table[0],
         .n_operands = 1,

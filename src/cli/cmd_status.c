@@ -85,7 +85,7 @@ static void clear(struct view *v)
     es_target_close(&v->target);
 }
 
-/* A driver that was killed has just said that it is alive; but here its process is seen to be gone. */
+/* A driver that was killed has just said that it is alive; here its process is seen to be gone. */
 static bool is_alive(const struct view *v)
 {
     return v->has_driver && v->driver.alive && !(v->has_looked && v->n_drivers == 0);
@@ -135,8 +135,8 @@ static void print_no_driver(const struct view *v)
     else if (!v->has_driver)
         printf("driver  none has run here yet\n");
     else if (v->driver.is_ahead && !v->driver.has_ended)
-        printf("driver  its status.json is dated ahead of now, %s on %s: a clock is wrong\n", updated,
-               v->driver.host);
+        printf("driver  its status.json is dated ahead of now, %s on %s: a clock is wrong\n",
+               updated, v->driver.host);
     else if (v->n_drivers)
         printf("driver  silent since %s on %s: stopped, perhaps, or killed\n", updated,
                v->driver.host);
@@ -224,8 +224,9 @@ int es_cmd_status(int argc, char **argv)
     };
     const struct es_opt_spec spec = {
         .synopsis = "evalsweep status [OPTION]... RUN_DIR|JOB",
-        .summary = "Tells what is done by checkpoint, whether a driver is at work, how fast, and why\n"
-                   "units failed. Works on any node that sees the run folder.",
+        .summary =
+            "Tells what is done by checkpoint, whether a driver is at work, how fast, and why\n"
+            "units failed. Works on any node that sees the run folder.",
         .options = table,
         .n_options = sizeof table / sizeof table[0],
         .n_operands = 1,

@@ -102,6 +102,7 @@ struct es_watchdog *es_ending_limit_start(void)
 struct es_watchdog *es_ending_limit_finish(bool is_whole, const int *exit_code)
 {
     struct es_watchdog *watchdog = NULL;
-    (void)es_watchdog_start(finish_limit_s(is_whole), give_up_finish, (void *)(uintptr_t)exit_code, &watchdog, NULL);
+    (void)es_watchdog_start(finish_limit_s(is_whole), give_up_finish, (void *)(uintptr_t)exit_code,
+                            &watchdog, NULL);
     return watchdog;
 }

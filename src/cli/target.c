@@ -142,8 +142,8 @@ int es_target_lock(const struct es_target *target, struct es_lock **ret_lock, st
     return rc < 0 ? rc : es_target_enter(target, false, ret_lock, err);
 }
 
-int es_target_clear_unit(const struct es_target *target, int run_dir_fd, uint32_t unit_id, bool done,
-                         struct es_buf *scratch, struct es_err *err)
+int es_target_clear_unit(const struct es_target *target, int run_dir_fd, uint32_t unit_id,
+                         bool done, struct es_buf *scratch, struct es_err *err)
 {
     es_buf_reset(scratch);
     es_layout_unit_dir(target->layout, target->grid, es_grid_unit(target->grid, unit_id), scratch);
@@ -182,8 +182,8 @@ static void say_bad_markers(const struct es_target *target, const struct es_scan
 void es_target_say_findings(const struct es_target *target, const struct es_scan_summary *summary)
 {
     if (target->n_outside)
-        es_say("%u results are outside the grid: their folders are left alone, and results.h5 has the "
-               "grid only", target->n_outside);
+        es_say("%u results are outside the grid: their folders are left alone, and results.h5 has "
+               "the grid only", target->n_outside);
     say_bad_markers(target, summary);
 }
 

@@ -32,17 +32,17 @@ int es_target_scan(struct es_target *target, bool look_for_failed,
                    struct es_units **ret_units, struct es_scan_summary *ret_summary,
                    struct es_err *err);
 
-/* Takes the lock of the run whose folder is made, or joins it (run/lock.h); says what it waits for. */
+/* Takes the lock of a run whose folder is made, or joins it (run/lock.h); tells of a long wait. */
 int es_target_enter(const struct es_target *target, bool may_join, struct es_lock **ret_lock,
                     struct es_err *err);
 
-/* Takes the run's lock, for a command that changes the run. A run folder that is not there (mistyped,
- * perhaps) is an error, and not made. */
+/* Takes the run's lock, for a command that changes the run. A run folder that is not there
+ * (mistyped, perhaps) is an error, and not made. */
 int es_target_lock(const struct es_target *target, struct es_lock **ret_lock, struct es_err *err);
 
 /* Removes a unit's failed.json, or its marker; one that is not there is fine. */
-int es_target_clear_unit(const struct es_target *target, int run_dir_fd, uint32_t unit_id, bool done,
-                         struct es_buf *scratch, struct es_err *err);
+int es_target_clear_unit(const struct es_target *target, int run_dir_fd, uint32_t unit_id,
+                         bool done, struct es_buf *scratch, struct es_err *err);
 
 /* How many markers are there that do not count as done. */
 uint32_t es_target_n_bad_markers(const struct es_scan_summary *summary);

@@ -114,8 +114,7 @@ static void price(struct es_sched *sched, uint32_t bundle)
     set_work(sched, bundle, work_s);
 }
 
-/* Whether what was learned meanwhile has changed the costs: of all layers, if of the longest one.
- */
+/* Whether what was learned meanwhile has changed the costs: of all layers, if of the longest. */
 static bool is_stale(const struct es_sched *sched, uint32_t bundle)
 {
     double longest_s, priced_s = (double)sched->bundles[bundle].priced_s;

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 
-
 /* Workers are alike until measured: standard deviations of the logarithm of a speed, and by how
  * many of its own a measurement moves it at most. */
 #define SD_SPEED 0.03

@@ -7,8 +7,8 @@
  * long as a whole, and known better: only at the end, when no untouched checkpoint is left. */
 #define LONGER_TIMES 1.8
 #define LONGER_TIMES_SHARED 1.3
-/* Groups passed over, at most, in search of one with something for a worker (then the shortest bundles
- * are tried: sched_end.c). */
+/* Groups passed over, at most, in search of one with something for a worker (then the shortest
+ * bundles are tried: sched_end.c). */
 #define SKIP_MOST 64
 /* What nobody waits to save. */
 #define NO_WAIT_S 0.001

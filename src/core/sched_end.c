@@ -4,13 +4,14 @@
 
 #include <stdlib.h>
 
-/* A queue may end later by such a part of its last unit: estimates move, and what was taken back would
- * be given out again at once. */
+/* A queue may end later by such a part of its last unit: estimates move, and what was taken back
+ * would be given out again at once. */
 #define LATE_PART 0.02
-/* Of the shortest bundles so many are tried: one may be refused for its load, or for what failed. */
+/* So many of the shortest bundles are tried: some may be refused for a load, or for what failed. */
 #define TRIED_MOST 64
 
-/* Whether enough is known of a bundle's task to refuse it: a guess must not keep a run from beginning. */
+/* Whether enough is known of a bundle's task to refuse it: a guess must not keep a run from
+ * beginning. */
 static bool is_known(const struct es_sched *sched, uint32_t bundle)
 {
     return es_cost_is_known(sched->cost, bundle % sched->n_tasks);

@@ -27,8 +27,8 @@ double es_group_first_end(const struct es_sched *sched, uint32_t group)
     return -sched->end_nodes[sched->groups[group].ends].key;
 }
 
-/* By what part more an untouched group ranks. A job that has joined another begins with others of those
- * that are alike, so that the two do not want the same ones all the time. */
+/* By what part more an untouched group ranks. A job that has joined another begins with others of
+ * those that are alike, so that the two do not want the same ones all the time. */
 static double tilt(const struct es_sched *sched, uint32_t group)
 {
     return sched->config.from_end ? FROM_END_PART * group / sched->n_groups : 0;

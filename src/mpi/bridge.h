@@ -4,8 +4,8 @@
  * Other ranks: es_bridge_run carries messages between MPI and the worker until EXIT comes.
  * Both start the worker's thread.
  *
- * Other ranks tell rank 0 every second that they are alive, and end by themselves when they do not hear
- * of it any more (pulse.h).
+ * Other ranks tell rank 0 every second that they are alive, and end by themselves when they do not
+ * hear of it any more (pulse.h).
  */
 #ifndef ES_MPI_BRIDGE_H
 #define ES_MPI_BRIDGE_H
@@ -15,7 +15,7 @@
 
 struct es_bridge;
 
-/* Starts the worker's thread of this rank. `mpi` is borrowed, and NULL without MPI (rank 0 of 1). */
+/* Starts the worker's thread of this rank. `mpi` is borrowed; NULL without MPI (rank 0 of 1). */
 int es_bridge_create(struct es_transport *mpi, struct es_bridge **ret_bridge, struct es_err *err);
 
 /* Ends the worker and joins its thread. NULL is fine. */
@@ -33,11 +33,12 @@ int es_bridge_refuse(struct es_transport *mpi, const char *why,
                      const struct es_pulse_limits *limits, struct es_exit *ret_exit,
                      struct es_err *err);
 
-/* Other ranks: until EXIT comes. signal_fd is of es_signal_open_drain, or -1. SIGUSR1 and SIGUSR2 go to
- * all ranks, and rank 0 decides what they mean; so do SIGTERM, SIGINT and SIGHUP if rank_0_decides; if
- * not (mpirun kills after a moment), each stops its evaluator itself. ES_ERR_INTERNAL: rank 0 was silent
- * for limits->given_up_s; ES_ERR_NOMEM: a message was lost, and rank 0 is to miss this rank. The evaluator
- * is being stopped, and MPI must not be finalised: it may hang. */
+/* Other ranks: until EXIT comes. signal_fd is of es_signal_open_drain, or -1. SIGUSR1 and SIGUSR2
+ * go to all ranks, and rank 0 decides what they mean; so do SIGTERM, SIGINT and SIGHUP if
+ * rank_0_decides; if not (mpirun kills after a moment), each stops its evaluator itself.
+ * ES_ERR_INTERNAL: rank 0 was silent for limits->given_up_s; ES_ERR_NOMEM: a message was lost, and
+ * rank 0 is to miss this rank. The evaluator is being stopped, and MPI must not be finalised: it
+ * may hang. */
 int es_bridge_run(struct es_bridge *bridge, int signal_fd, bool rank_0_decides,
                   const struct es_pulse_limits *limits, struct es_exit *ret_exit,
                   struct es_err *err);

@@ -40,7 +40,7 @@ static bool read_failed(const struct es_company_config *config, int run_dir_fd, 
            es_failed_read(run_dir_fd, dir, task, scratch, result);
 }
 
-/* The units whose lines are missing; each marker is read once more, as the table has not all of it. */
+/* The units whose lines are missing; each marker is read again, as the table has not all of it. */
 static int add_lines(const struct es_company_config *config, int run_dir_fd,
                      struct es_units *units, struct es_progress *progress, uint8_t *has_line,
                      struct es_err *err)

@@ -3,7 +3,7 @@
  * Units whose bundle another driver has are parked here, and looked after every few seconds: what
  * became of them is news, told as RESULTS entries. FOUND or FOUND_FAILED: the other finished it;
  * RETURNED: nobody has it any more. A driver's own leases are dropped here when their bundle is
- * through, and those of drivers that are gone by the owner of the lock, which this driver may become.
+ * through, and those of drivers that are gone by the lock's owner, which this driver may become.
  *
  * Threads: the recorder's.
  */

@@ -159,7 +159,8 @@ static bool remove_worker(struct coordinator *c, uint32_t rank, enum es_rank_sta
     from->state = state;
     from->is_out = true;
     es_buf_reset(&c->assign[rank]);
-    if (es_roster_count(&c->roster, ES_RANK_CONFIGURED) + es_roster_count(&c->roster, ES_RANK_READY) >
+    if (es_roster_count(&c->roster, ES_RANK_CONFIGURED) +
+            es_roster_count(&c->roster, ES_RANK_READY) >
         0)
         return false;
     if (!c->stopping.is_stopping) /* otherwise nobody misses it */
@@ -206,8 +207,8 @@ static void handle_bye(struct coordinator *c, uint32_t source)
         lose_worker(c, source, "it left without being told to");
 }
 
-/* A signal of its own stops a rank. Under mpirun that is mostly the end of all, of which rank 0 will hear
- * in a moment; until then, and if it is not, the others go on. */
+/* A signal of its own stops a rank. Under mpirun that is mostly the end of all, of which rank 0
+ * will hear in a moment; until then, and if it is not, the others go on. */
 static void take_drained(struct coordinator *c, uint32_t source)
 {
     static const char why[] = "a signal told its rank to stop";
@@ -223,7 +224,7 @@ static void take_drained(struct coordinator *c, uint32_t source)
 
 /* --- Ranks that fall silent --- */
 
-/* A rank that did not greet, or has no work yet, is done without: the others need not wait for it. */
+/* A rank that did not greet, or has no work yet, is done without: nobody needs to wait for it. */
 static void leave_out(struct coordinator *c, uint32_t rank)
 {
     bool was_waiting = c->roster.n_expected > 0;
@@ -647,8 +648,8 @@ static void report(struct coordinator *c, bool is_last)
         note_fault(c, &fault, is_final);
 }
 
-/* Why the run ends with work left, for those who were not there. (Why it was stopped is known since that
- * was decided.) */
+/* Why the run ends with work left, for those who were not there. (Why it was stopped is known since
+ * that was decided.) */
 static void tell_end(struct coordinator *c)
 {
     char *text = c->outcome.why_ended;

@@ -1,4 +1,4 @@
-/* The coordinator: rank 0's loop, which hands units out, takes results in, and knows when all is done.
+/* The coordinator: rank 0's loop, which hands units out, takes results in, and knows the end.
  *
  * It touches no file and waits for none: what it learns goes to the recorder as it came. Decisions
  * are the scheduler's. What people should see goes through two callbacks.
@@ -31,16 +31,17 @@ struct es_coordinator_config {
     const char *driver_id; /* that leases name; "": none are taken, and no other driver can be */
     int64_t started_ns;    /* of the run; with leases */
     bool has_joined;       /* another driver began before */
-    double started_s; /* of the job, on the clock of es_clock_mono_s: limits.time_limit_s counts from it */
+    double started_s; /* of the job, on the clock of es_clock_mono_s: limits.time_limit_s counts
+                         from it */
     const struct es_slurm *slurm; /* may know when the job ends; NULL: no */
     int signal_fd;                /* of es_signal_open_drain, or -1 */
     bool allow_cpu; /* where no rank has a device, work without */
-    bool is_srun; /* running units get Slurm's KillWait, nearly, after a SIGTERM; otherwise nothing */
+    bool is_srun; /* running units get nearly Slurm's KillWait after a SIGTERM; otherwise nothing */
     /* Called every report_interval_s and at the end; may be NULL. */
     void (*report)(void *context, const struct es_run_state *state);
     double report_interval_s;
-    /* Called with one line about something that people should know; is_trouble: even those who want to
-     * hear of errors only. */
+    /* Called with one line about something that people should know; is_trouble: even those who want
+     * to hear of errors only. */
     void (*note)(void *context, bool is_trouble, const char *text);
     void *context;
 };
@@ -57,8 +58,8 @@ enum es_ending {
 struct es_coordinator_outcome {
     enum es_ending ending;
     struct es_common_failure failure; /* the commonest */
-    uint32_t *forgiven; /* [n_forgiven] units that failed.json may call failed although they did not fail
-                           for good; the caller frees it */
+    uint32_t *forgiven; /* [n_forgiven] units that failed.json may call failed although they did not
+                           fail for good; the caller frees it */
     size_t n_forgiven;
     char why_ended[600];       /* with work left; else empty */
     uint32_t n_silent;         /* ranks that were not heard at the end, dead most likely */

@@ -2,9 +2,9 @@
  *
  * A worker on which one unit after the other fails (a bad GPU, a full disk) is to be taken out, and
  * must not have failed what others can do. So what fails on a worker stays in doubt until another
- * unit ends well there: then it counts. If the worker is taken out, none of it does: tries are taken
- * back, and what had its last one is pending again. Whatever is still in doubt at the run's end
- * counts.
+ * unit ends well there: then it counts. If the worker is taken out, none of it does: tries are
+ * taken back, and what had its last one is pending again. Whatever is still in doubt at the run's
+ * end counts.
  *
  *     es_failures_add: what the scheduler made FAILED is kept from the recorder
  *         -> es_failures_confirm: told to the recorder, as LOST
@@ -21,8 +21,8 @@
 
 struct es_failures;
 
-/* n_most: so many different units in a row, at least 1, and a worker is to be taken out. The scheduler
- * and the recorder are borrowed until the free. */
+/* n_most: so many different units in a row, at least 1, and a worker is to be taken out. The
+ * scheduler and the recorder are borrowed until the free. */
 int es_failures_create(uint32_t n_workers, uint32_t n_most, struct es_sched *sched,
                        struct es_recorder *recorder, struct es_failures **ret_failures,
                        struct es_err *err);
@@ -36,15 +36,15 @@ int es_failures_add(struct es_failures *failures, uint32_t worker,
 /* Whether a worker is to be taken out; to be asked when all is added that it told of at once. */
 bool es_failures_is_bad(const struct es_failures *failures, uint32_t worker);
 
-/* What is in doubt on a worker counts: one of its units ended well, or the run does. Returns how many
- * units have failed for good by that. */
+/* What is in doubt on a worker counts: one of its units ended well, or the run does. Returns how
+ * many units have failed for good by that. */
 uint32_t es_failures_confirm(struct es_failures *failures, uint32_t worker);
 
-/* A worker was taken out (es_sched_leave is done): what is in doubt does not count. Returns how many
- * units are pending again by that. */
+/* A worker was taken out (es_sched_leave is done): what is in doubt does not count. Returns how
+ * many units are pending again by that. */
 uint32_t es_failures_forgive(struct es_failures *failures, uint32_t worker, double now_s);
 
-/* A unit failed on a worker that no longer holds it: nothing but what it left in the unit's folder. */
+/* A unit failed on a worker that holds it no more: all it did was leave files in its folder. */
 void es_failures_disown(struct es_failures *failures, uint32_t unit_id);
 
 /* The reason that most failures had; n is 0 if there was none. */

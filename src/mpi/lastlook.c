@@ -48,9 +48,9 @@ void es_last_look_note(struct es_last_look *look, uint32_t unit_id)
         *first = unit_id;
 }
 
-/* Whether a folder is gone indeed. Those above it, from the run folder on, are opened first: on NFS,
- * what was not there when this node looked before the run may be remembered so, though another node
- * has made it since. */
+/* Whether a folder is gone indeed. Those above it, from the run folder on, are opened first: on
+ * NFS, what was not there when this node looked before the run may be remembered so, though another
+ * node has made it since. */
 static bool is_gone(const char *run_dir, char *path)
 {
     struct stat st;

@@ -14,8 +14,7 @@
 
 struct es_last_look;
 
-/* Remembers of the units that are done in the table. The layout is borrowed, as is the table's grid.
- */
+/* Remembers of the units that are done in the table. Layout, and the table's grid, are borrowed. */
 int es_last_look_create(const struct es_layout *layout, struct es_units *units,
                         struct es_last_look **ret_look, struct es_err *err);
 /* NULL is fine. */

@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* A snapshot at most this often, and never more than 1 % of the time; the first one when a start has had
- * its moment, which a short run does without. */
+/* A snapshot at most this often, and never more than 1 % of the time; the first one when a start
+ * has had its moment, which a short run does without. */
 #define SNAPSHOT_FIRST_S 1.0
 #define SNAPSHOT_INTERVAL_S 5.0
 #define SNAPSHOT_SHARE 0.01
@@ -81,8 +81,8 @@ static void note_fault(struct es_recorder *recorder, const struct es_err *err)
     note(recorder, err, false);
 }
 
-/* Out of memory, something was forgotten: a result, or what somebody waits for. The run must end, and
- * the next start finds it in the markers. */
+/* Out of memory, something was forgotten: a result, or what somebody waits for. The run must end,
+ * and the next start finds it in the markers. */
 static void note_loss(struct es_recorder *recorder, const char *doing)
 {
     struct es_err err = {0};
@@ -105,7 +105,7 @@ static bool may_write(const struct es_recorder *recorder)
     return recorder->is_owner && !recorder->is_locked_out;
 }
 
-/* A line of progress.csv: one for each unit, written by whoever owns the run when it learns of it. */
+/* A line of progress.csv: one for each unit, by whoever owns the run when it learns of it. */
 static void add_line(struct es_recorder *recorder, const struct es_result_entry *entry,
                      enum es_status status)
 {
@@ -286,14 +286,14 @@ static void look_around(struct es_recorder *recorder)
     recorder->look_due_s = es_clock_mono_s() + LOOK_S;
 }
 
-/* At the end: a driver that has joined leaves to the owner; if there is none, it is the last, and the
- * run's files are its to write. The owner takes in what was done by others that have left. */
+/* At the end: a driver that has joined leaves to the owner; if there is none, it is the last, and
+ * the run's files are its to write. The owner takes in what was done by others that have left. */
 static void end_company(struct es_recorder *recorder)
 {
     const struct timespec pause = {.tv_nsec = LEAVE_PAUSE_NS};
     struct es_buf nothing = {0};
     bool has_left = false;
-    if (recorder->look_due_s <= 0) /* so short a run that nobody has looked for what the dead left */
+    if (recorder->look_due_s <= 0) /* so short a run that nobody looked for what the dead left */
         es_company_look(recorder->company, &nothing);
     for (int i = 0; i < LEAVE_TRIES && !es_company_owns(recorder->company) && !has_left; i++) {
         if (i)
@@ -365,7 +365,7 @@ static void look_at_previous(struct es_recorder *recorder)
     flush_progress(recorder);
 }
 
-/* At the end, whether what is done is still there. With work left, the next start sees it in time. */
+/* At the end, whether what is done is still there. With work left, the next start sees that. */
 static void look_back(struct es_recorder *recorder)
 {
     struct es_err err = {0};

@@ -3,8 +3,8 @@
  *
  * It owns the table of units from start to finish: results go in as the messages they came in.
  *
- * With company (mpi/company.h) it also minds the other drivers of the run. Only while the lock is ours
- * does it write those files; a driver that comes to own the lock in mid-run catches up first.
+ * With company (mpi/company.h) it also minds the other drivers of the run. Only while the lock is
+ * ours does it write those files; a driver that comes to own the lock in mid-run catches up first.
  */
 #ifndef ES_MPI_RECORDER_H
 #define ES_MPI_RECORDER_H
@@ -40,21 +40,22 @@ void es_recorder_set_status(struct es_recorder *recorder, char *text, size_t n);
  * nothing. */
 bool es_recorder_news(struct es_recorder *recorder, struct es_message *ret_message);
 
-/* Says that nothing is left to do here but n_parked units that others have (0: that is not so, or no
- * more): if that is what the recorder has too, and those others live, it leaves the run to them. */
+/* Says that nothing is left to do here but n_parked units that others have (0: that is not so, or
+ * no more): if the recorder has just those, too, and the others live, it leaves the run to them. */
 void es_recorder_want_to_leave(struct es_recorder *recorder, uint32_t n_parked);
 
 /* Whether it has left, once and for all. */
 bool es_recorder_has_left(struct es_recorder *recorder);
 
-/* The first failure to write since the last call, or one that is final. False: there was none. Final:
- * the run must end, for another driver took it over (ES_ERR_BUSY; nothing more is written), or because
- * something was forgotten, out of memory. */
+/* The first failure to write since the last call, or one that is final. False: there was none.
+ * Final: the run must end, for another driver took it over (ES_ERR_BUSY; nothing more is written),
+ * or because something was forgotten, out of memory. */
 bool es_recorder_fault(struct es_recorder *recorder, struct es_err *ret_err, bool *ret_is_final);
 
-/* Applies and writes everything (what others did since, too, where there were any), joins the thread
- * and frees the recorder; the table is the caller's again. The error is the first that es_recorder_fault did not tell yet, or that of the last writes
- * (ES_ERR_BUSY: they were not done, for the run is another driver's). NULL is fine. */
+/* Applies and writes everything (what others did since, too, where there were any), joins the
+ * thread and frees the recorder; the table is the caller's again. The error is the first that
+ * es_recorder_fault did not tell yet, or that of the last writes (ES_ERR_BUSY: they were not done,
+ * for the run is another driver's). NULL is fine. */
 int es_recorder_finish(struct es_recorder *recorder, struct es_err *err);
 
 #endif

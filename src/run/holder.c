@@ -35,8 +35,8 @@ static void read_line(const char *path, char *ret_text, size_t size_bytes)
     es_buf_clear(&text);
 }
 
-/* Field 22 of /proc/PID/stat; the name before it may hold spaces and parentheses. NaN: no process, or
- * one that has ended and was not waited for yet. */
+/* Field 22 of /proc/PID/stat; the name before it may hold spaces and parentheses. NaN: no process,
+ * or one that has ended and was not waited for yet. */
 static double start_of(long pid)
 {
     char path[64], line[1024];
@@ -56,9 +56,9 @@ static double env_number(const char *name)
     return text && text[0] ? strtod(text, NULL) : (double)NAN;
 }
 
-/* Host, pid and its start make it readable; boot and a counter make it differ from that of a container
- * with the same host name, and from another one of this process. Short enough for a link that names
- * it to lie in its inode (60 bytes on ext4). */
+/* Host, pid and its start make it readable; boot and a counter make it differ from that of a
+ * container with the same host name, and from another one of this process. Short enough for a link
+ * that names it to lie in its inode (60 bytes on ext4). */
 static void make_id(struct es_holder *me)
 {
     static atomic_uint counter;
@@ -113,8 +113,8 @@ static void put_number(struct es_buf *text, const char *key, double value)
 }
 
 /* The file appears whole: one that was cut would count as a driver for as long as one that stands
- * still. The descriptor, or -1 with errno: ENOENT also where an owner took the temporary file for one
- * that was left over. */
+ * still. The descriptor, or -1 with errno: ENOENT also where an owner took the temporary file for
+ * one that was left over. */
 static int create_whole(const char *path, const struct es_buf *text)
 {
     char temp[PATH_MAX];

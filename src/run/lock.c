@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #define DOING "locking the run"
-/* Between looks, while a counter is watched, or another process takes it over or gets ready: short at
- * first, and at last gentle with the file server. */
+/* Between looks, while a counter is watched, or another process takes it over or gets ready: short
+ * at first, and at last gentle with the file server. */
 #define PAUSE_LEAST_NS 10000000L
 #define PAUSE_MOST_NS 1000000000L
 #define EXTRA_S 10.0  /* for the latter, beyond the time for watching */
@@ -84,7 +84,7 @@ static int busy(const struct es_lock *lock, struct es_err *err)
 
 enum claim {
     CLAIM_OURS,   /* for a moment, nobody else changes who holds the lock */
-    CLAIM_OTHERS, /* somebody else does; unless it was killed in that moment, as is found out in time */
+    CLAIM_OTHERS, /* somebody else does; or was killed in that moment, as is found out in time */
     CLAIM_FAILED, /* it cannot be made */
 };
 
@@ -403,8 +403,8 @@ static enum claim claim_to_end(struct es_lock *lock)
 }
 
 /* Removes what names our file. With the claim in hand: between a look at the lock and its removal
- * somebody else could take it over, or hand it to us. Without (somebody died with it, far away), the
- * lock is left: it is stale once this process is gone. */
+ * somebody else could take it over, or hand it to us. Without (somebody died with it, far away),
+ * the lock is left: it is stale once this process is gone. */
 static void remove_names(struct es_lock *lock)
 {
     if (names_us(lock, lock->driver_path) != 1 && names_us(lock, lock->path) != 1)

@@ -98,8 +98,8 @@ static int use_our_header(struct es_progress *progress)
     return rc;
 }
 
-/* Whether that is how a file with this header begins, and not yet all of it: fresh, or its writer was
- * killed. */
+/* Whether that is how a file with this header begins, and not yet all of it: fresh, or its writer
+ * was killed. */
 static bool is_begun_header(const struct es_progress *progress, const char *front, size_t n)
 {
     return n < progress->header.len && memcmp(front, progress->header.data, n) == 0;
@@ -292,9 +292,10 @@ void es_progress_add(struct es_progress *progress, const struct es_grid *grid, u
     }
 }
 
-/* What must come before the lines: the header in a fresh file, a newline after a torn line. Where the
- * file ends now in ret_end. */
-static int add_front(const struct es_progress *progress, int fd, struct es_buf *text, off_t *ret_end)
+/* What must come before the lines: the header in a fresh file, a newline after a torn line. Where
+ * the file ends now in ret_end. */
+static int add_front(const struct es_progress *progress, int fd, struct es_buf *text,
+                     off_t *ret_end)
 {
     struct stat st;
     char last;

@@ -25,9 +25,9 @@ struct es_progress;
 int es_progress_open(const char *run_dir, struct es_progress **ret_progress, struct es_err *err);
 void es_progress_close(struct es_progress *progress);
 
-/* Sets ret_has_line[unit] for every unit whose line in the file that is there tells of what the table
- * has: finished at the same second, or at what is no time (another program has rewritten it). Others are
- * left as they are. */
+/* Sets ret_has_line[unit] for every unit whose line in the file that is there tells of what the
+ * table has: finished at the same second, or at what is no time (another program has rewritten it).
+ * Others are left as they are. */
 int es_progress_mark(const struct es_progress *progress, struct es_units *units,
                      uint8_t *ret_has_line, struct es_err *err);
 

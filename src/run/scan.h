@@ -17,7 +17,7 @@ struct es_scan_options {
     int64_t not_before_ns; /* markers older than this are pending (INT64_MIN: any age counts) */
     bool look_for_failed;  /* also for failed.json where there is no valid marker */
     int64_t failed_not_before_ns; /* older ones do not count (0: any age does) */
-    const uint8_t *stays_failed;  /* [n_units] 1: failed in the table is enough; NULL: it never is */
+    const uint8_t *stays_failed; /* [n_units] 1: failed in the table is enough; NULL: it never is */
     uint32_t n_threads;    /* 0: a default */
 };
 
@@ -32,7 +32,8 @@ struct es_scan_summary {
 /* Brings the table up to date: done (with scores), failed, or pending. Units excluded stay so.
  * Scores that the table holds for units without a valid marker are dropped: markers are the truth.
  * A run folder that is not there is an empty one. ES_ERR_IO when a folder cannot be looked into,
- * or the one above all units is a link to nothing or no folder, since nobody can tell what is done; the table may then be brought up to date in part. */
+ * or the one above all units is a link to nothing or no folder, since nobody can tell what is done;
+ * the table may then be brought up to date in part. */
 int es_scan(const char *run_dir, const struct es_layout *layout,
             const struct es_scan_options *options, struct es_units *units,
             struct es_scan_summary *ret_summary, struct es_err *err);

@@ -264,8 +264,8 @@ static void push_rest(struct worker *worker, const struct es_scan_folder *folder
         push(worker, rest);
 }
 
-/* A descriptor of the folder, -1 if it is not there, -2 after a failure. That the one above all others
- * is cut off must not look like a run without results. */
+/* A descriptor of the folder, -1 if it is not there, -2 after a failure. That the one above all
+ * others is cut off must not look like a run without results. */
 static int open_folder(struct worker *worker, const struct es_scan_folder *folder)
 {
     struct es_buf *path = &worker->folder_path;

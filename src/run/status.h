@@ -10,8 +10,8 @@
 
 #define ES_STATUS_NAME "status.json"
 
-/* A driver writes its state this often; one that was silent for three times as long is dead. Clocks of
- * two machines may differ by so much; what is dated further ahead says nothing of now. */
+/* A driver writes its state this often; one that was silent for three times as long is dead. Clocks
+ * of two machines may differ by so much; what is dated further ahead says nothing of now. */
 #define ES_STATUS_INTERVAL_S 2.0
 #define ES_STATUS_SKEW_S 60.0
 
@@ -40,8 +40,8 @@ struct es_run_state {
     uint32_t n_workers;
 };
 
-/* The keys that `status`, `plan` and `run` share in their JSON: total, done, pending, failed, excluded
- * (without braces, a comma at the end). */
+/* The keys that `status`, `plan` and `run` share in their JSON: total, done, pending, failed,
+ * excluded (without braces, a comma at the end). */
 void es_status_counts_json(const struct es_counts *counts, struct es_buf *text);
 
 /* The text of status.json. */
