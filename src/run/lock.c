@@ -191,12 +191,14 @@ static enum step try_once(struct es_lock *lock, struct es_err *err)
                                                                            : STEP_AGAIN;
 }
 
-/* Tells, once, what is waited for. */
+/* Tells, once, what is waited for: who holds the lock, or the claim on one that nobody holds. */
 static void note_wait(struct es_lock *lock, const struct es_lock_request *request, enum step step)
 {
     char text[PATH_MAX + 512], who[300];
-    const struct es_holder *holder = &lock->holder.seen;
-    if (!request->note || lock->has_noted || step == STEP_AGAIN)
+    bool is_claimed = step == STEP_AGAIN;
+    const char *path = is_claimed ? lock->claim_path : lock->path;
+    const struct es_holder *holder = is_claimed ? &lock->claimer.seen : &lock->holder.seen;
+    if (!request->note || lock->has_noted || (is_claimed && !lock->claimer.has_seen))
         return;
     (void)snprintf(who, sizeof who, "process %ld on %s", holder->pid, holder->host);
     if (step == STEP_BUSY)
@@ -204,11 +206,11 @@ static void note_wait(struct es_lock *lock, const struct es_lock_request *reques
     else if (holder->pid > 0)
         (void)snprintf(text, sizeof text,
                        "waiting, %.0f s at most, to see whether %s is alive: it holds %s",
-                       lock->stale_s, who, lock->path);
+                       lock->stale_s, who, path);
     else
         (void)snprintf(text, sizeof text,
                        "%s names no driver: if it stays as it is for %.0f s, it is replaced",
-                       lock->path, lock->stale_s);
+                       path, lock->stale_s);
     request->note(text, request->context);
     lock->has_noted = true;
 }

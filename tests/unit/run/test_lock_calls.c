@@ -211,6 +211,20 @@ static void a_long_wait_is_told_of_once(void **state)
     }
 }
 
+/* The lock is free, but who began to take it is of another machine, and may be dead. */
+static void so_is_a_wait_for_the_claim(void **state)
+{
+    (void)state;
+    struct es_lock *lock;
+    assert_int_equal(symlink("nothing", lock_path), 0);
+    write_file(claim_path, "{\"counter\":1," ELSEWHERE "}");
+    assert_int_equal(enter(false, &lock), 0);
+    assert_int_equal(n_notes, 1);
+    assert_non_null(strstr(noted, "whether process 7 on elsewhere is alive"));
+    assert_non_null(strstr(noted, claim_path));
+    es_lock_release(lock);
+}
+
 static struct es_lock *owner;
 static double ready_at_s;
 
@@ -338,6 +352,7 @@ int main(void)
         TEST_OF(so_is_such_a_claim),
         TEST_OF(a_dangling_lock_is_replaced_at_once),
         TEST_OF(a_long_wait_is_told_of_once),
+        TEST_OF(so_is_a_wait_for_the_claim),
         TEST_OF(a_joiner_looks_less_often_the_longer_it_waits),
         TEST_OF(one_that_died_with_lock_and_claim_is_waited_for_once),
         TEST_OF(names_are_removed_with_the_claim_alone),
