@@ -1,5 +1,5 @@
-/* Time as a test says: included once, it stands in for the C library's clocks and sleeps. A sleep takes
- * no time, and moves both clocks on by what it was to take.
+/* Time as a test says: included once, it stands in for the C library's clocks and sleeps. A sleep
+ * takes no time, and moves both clocks on by what it was to take.
  */
 #ifndef ES_TESTS_HELPER_FAKE_CLOCK_H
 #define ES_TESTS_HELPER_FAKE_CLOCK_H

@@ -7,9 +7,9 @@
  *                torn   half of the bytes are written, then the process is killed
  *                slow   the call comes 40 s late
  *                none   nothing, but the line in the log
- *   FAULT_CALLS  which: read,create,write,rename,link,mkdir,fsync,close,truncate,unlink; without it all
- *                but read. `read` is an open for reading, `create` one for writing, `close` that of a
- *                file open for writing
+ *   FAULT_CALLS  which: read,create,write,rename,link,mkdir,fsync,close,truncate,unlink; without it
+ *                all but read. `read` is an open for reading, `create` one for writing, `close` that
+ *                of a file open for writing
  *   FAULT_PATH   a pattern for fnmatch: calls on other paths are left alone
  *   FAULT_AT     N: the N-th of these calls; N+: it and every one after it; without it all
  *   FAULT_LOG    a file that gets a line for each call that it happens to
@@ -238,7 +238,8 @@ ssize_t pwrite(int fd, const void *bytes, size_t n, off_t offset)
     size_t n_taken = share_of(chosen, n);
     if (n && !n_taken && fails(chosen))
         return -1;
-    ssize_t done = REAL(ssize_t(int, const void *, size_t, off_t), "pwrite")(fd, bytes, n_taken, offset);
+    ssize_t done =
+        REAL(ssize_t(int, const void *, size_t, off_t), "pwrite")(fd, bytes, n_taken, offset);
     if (chosen == ACTION_TORN)
         (void)kill(getpid(), SIGKILL);
     return done;

@@ -146,7 +146,8 @@ static void unknown_checkpoints_are_taken_for_the_mean_of_the_known(void **state
 {
     (void)state;
     struct es_cost *cost = create(NULL);
-    for (uint32_t id = 0; id < es_grid_n_units(grid); id++) { /* the first one, and all others but one */
+    /* The first one, and all others but one. */
+    for (uint32_t id = 0; id < es_grid_n_units(grid); id++) {
         struct es_unit unit = es_grid_unit(grid, id);
         if (unit.checkpoint + 1 < N_CHECKPOINTS)
             observe(cost, id, (unit.checkpoint == 0 ? 1 : 1.5) * truth(unit));

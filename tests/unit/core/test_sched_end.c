@@ -24,8 +24,8 @@ struct fixture {
     uint32_t n_units;
 };
 
-/* n_checkpoints x 2 layers x n_tasks without a unit to run; a load takes load_s, a unit of each task as
- * told (NULL: nobody knows). */
+/* n_checkpoints x 2 layers x n_tasks without a unit to run; a load takes load_s, a unit of each
+ * task as told (NULL: nobody knows). */
 static void begin_empty(struct fixture *f, uint32_t n_checkpoints, uint32_t n_tasks, double load_s,
                         double pass_share, const double *task_cost_s, enum es_policy policy)
 {
@@ -169,8 +169,8 @@ static void many_checkpoints_do_not_hide_a_short_unit(void **state)
     }
 }
 
-/* Where all is in one group, and the workers are slower than those for whom the long ones are: one for
- * the short one, too, which the other finds all the same. */
+/* Where all is in one group, and the workers are slower than those for whom the long ones are: one
+ * for the short one, too, which the other finds all the same. */
 static void many_bundles_do_not_hide_a_short_one_from_a_slow_worker(void **state)
 {
     (void)state;
@@ -253,7 +253,7 @@ static void what_would_end_too_late_by_now_is_recalled(void **state)
     end(&f);
 }
 
-/* A sweep with random times, known beforehand, in which each worker takes what it was told to take. */
+/* A sweep with random times, known beforehand, in which each worker takes what it is told to. */
 struct sweep {
     struct fixture f;
     struct es_rng rng;

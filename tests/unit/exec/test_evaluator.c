@@ -904,8 +904,8 @@ static void test_cannot_start(void **state)
     }
 }
 
-/* Whatever a process leaves in its group ends with it, be that its own end or ours: here it becomes this
- * process's to wait for. */
+/* Whatever a process leaves in its group ends with it, be that its own end or ours: here it becomes
+ * this process's to wait for. */
 static void test_grandchildren_end_with_it(void **state)
 {
     struct fixture *f = *state;

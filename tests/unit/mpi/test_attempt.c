@@ -1,5 +1,5 @@
-/* The order in which a try looks at files and changes them: what other drivers, old array scripts and a
- * kill at any moment rely on. */
+/* The order in which a try looks at files and changes them: what other drivers, old array scripts
+ * and a kill at any moment rely on. */
 #include "mpi/attempt.h"
 
 #include "helper/tempdir.h"
@@ -76,9 +76,9 @@ static struct es_attempt attempt;
 static int setup(void **state)
 {
     (void)state;
-    static const char text[] =
-        "{\"run\":{\"id\":\"t\"},\"grid\":{\"checkpoints\":[\"a\"],\"layers\":[1],\"tasks\":[\"S\"]},"
-        "\"evaluator\":{\"mode\":\"null\",\"markers\":true}}";
+    static const char text[] = "{\"run\":{\"id\":\"t\"},\"grid\":{\"checkpoints\":[\"a\"],"
+                               "\"layers\":[1],\"tasks\":[\"S\"]},"
+                               "\"evaluator\":{\"mode\":\"null\",\"markers\":true}}";
     if (tempdir_create(run_dir) < 0 || es_folder_make(run_dir, NULL) < 0 ||
         es_job_parse(text, sizeof text - 1, "test", NULL, &job, NULL) < 0 ||
         es_layout_create(job->layout, &layout, NULL) < 0)
@@ -138,9 +138,9 @@ static void run_unit(void)
         es_attempt_step(&attempt, es_clock_mono_ns());
 }
 
-/* The lease, then the folder, then the marker in the open folder: a driver that has the lease sees what
- * the one before it did, and NFS does not answer from memory. And failed.json goes when the marker is
- * there: killed in between, the unit is done; the other way round it would be neither. */
+/* The lease, then the folder, then the marker in the open folder: a driver that has the lease sees
+ * what the one before it did, and NFS does not answer from memory. And failed.json goes when the
+ * marker is there: killed in between, the unit is done; the other way round it would be neither. */
 static void each_step_has_its_place(void **state)
 {
     (void)state;
@@ -180,7 +180,8 @@ static void nothing_is_touched_of_what_another_has(void **state)
 static void a_marker_that_cannot_be_written_fails_the_unit(void **state)
 {
     (void)state;
-    assert_true(es_mkdir_all_at(AT_FDCWD, path_of(ES_MARKER_NAME)) >= 0); /* a folder in its place */
+    /* A folder in its place. */
+    assert_true(es_mkdir_all_at(AT_FDCWD, path_of(ES_MARKER_NAME)) >= 0);
     run_unit();
     assert_int_equal(attempt.entry.kind, ES_RESULT_FAILED);
     assert_non_null(strstr(es_result_text(&attempt.result, attempt.result.reason), "done.json"));

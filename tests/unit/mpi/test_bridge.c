@@ -143,7 +143,8 @@ static void out_of_memory_for_a_message_it_ends(void **state)
     start(f, true);
     send(f, ES_MESSAGE_QUIT);
     assert_int_equal(receive(f), ES_MESSAGE_HELLO);
-    assert_int_equal(receive(f), ES_MESSAGE_BYE); /* the bridge and the worker sleep, or have ended */
+    /* The bridge and the worker sleep, or have ended. */
+    assert_int_equal(receive(f), ES_MESSAGE_BYE);
     es_plain_encode(ES_MESSAGE_RESET, &buf);
     es_mem_fail_after(1); /* that is for sending it */
     assert_int_equal(es_transport_send_buf(f->at, 1, &buf), 0);
@@ -199,7 +200,8 @@ static void a_rank_that_rank_0_gives_up_is_abandoned(void **state)
     struct es_transport mpi = {.ops = &ops, .rank = 0, .size = 3};
     abandoned = UINT32_MAX;
     assert_int_equal(es_bridge_create(&mpi, &f->bridge, NULL), 0);
-    es_transport_abandon(es_bridge_transport(f->bridge), 0); /* its own worker is no rank of MPI's */
+    /* Its own worker is no rank of MPI's. */
+    es_transport_abandon(es_bridge_transport(f->bridge), 0);
     assert_int_equal(abandoned, UINT32_MAX);
     es_transport_abandon(es_bridge_transport(f->bridge), 2);
     assert_int_equal(abandoned, 2);

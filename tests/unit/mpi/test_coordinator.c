@@ -375,8 +375,8 @@ static void a_marker_that_appeared_since_the_scan_is_found(void **state)
     assert_table_equals_markers(f);
 }
 
-/* Another driver has one bundle, in which a unit is done, and keeps the rest; and a unit elsewhere has
- * failed on it. */
+/* Another driver has one bundle, in which a unit is done, and keeps the rest; and a unit elsewhere
+ * has failed on it. */
 static void with_nothing_else_left_the_run_is_left_to_others(void **state)
 {
     struct fixture *f = *state;
@@ -529,8 +529,8 @@ static void a_failure_of_a_unit_that_others_did_is_cleared_away(void **state)
     free(f->outcome.forgiven);
 }
 
-/* Its own marker is kept, so what it says is what the table must say; with no score in it, that of the
- * reply or result file. */
+/* Its own marker is kept, so what it says is what the table must say; with no score in it, that of
+ * the reply or result file. */
 static void the_evaluators_own_marker_is_what_counts(void **state)
 {
     struct fixture *f = *state;
@@ -760,8 +760,8 @@ static void *dying_worker(void *arg)
     return NULL;
 }
 
-/* The same, but it was only stopped: heard again after the awaited note, it first tells that it did all
- * that it had been given, and then does what it is told. */
+/* The same, but it was only stopped: heard again after the awaited note, it first tells that it did
+ * all that it had been given, and then does what it is told. */
 static void *waking_worker(void *arg)
 {
     struct es_transport *at = ((const struct es_worker_args *)arg)->transport;
@@ -788,8 +788,8 @@ static void *waking_worker(void *arg)
     return NULL;
 }
 
-/* Dies without a unit, once the other has begun the only one; what comes for it when it is a suspect is
- * counted. */
+/* Dies without a unit, once the other has begun the only one; what comes for it when it is a
+ * suspect is counted. */
 static void *suspected_worker(void *arg)
 {
     struct es_transport *at = ((const struct es_worker_args *)arg)->transport;

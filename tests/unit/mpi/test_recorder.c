@@ -209,11 +209,11 @@ static void who_joined_writes_no_files_of_the_run(void **state)
 }
 
 #define OURS(day, score)                                                                           \
-    "{\"main_score\":" score ",\"finished\":\"2026-01-0" day "T00:00:00Z\",\"rank\":1,"              \
+    "{\"main_score\":" score ",\"finished\":\"2026-01-0" day "T00:00:00Z\",\"rank\":1,"            \
     "\"attempt\":1,\"host\":\"h\"}"
 
-/* The owner ends, of these four units: one has its line, one of ours has none, one is of an old script,
- * which wrote its own, and one failed. */
+/* The owner ends, of these four units: one has its line, one of ours has none, one is of an old
+ * script, which wrote its own, and one failed. */
 static void who_is_left_catches_up(void **state)
 {
     (void)state;
@@ -251,7 +251,7 @@ static void who_is_left_catches_up(void **state)
     end_joined();
 }
 
-/* What failed for good in an earlier start is left so where that is wished, without a second line. */
+/* What failed for good in an earlier start is left so where that is wished, with no second line. */
 static void what_failed_before_the_run_stays_failed(void **state)
 {
     static const enum es_status expected[] = {ES_STATUS_PENDING, ES_STATUS_FAILED};
@@ -269,7 +269,7 @@ static void what_failed_before_the_run_stays_failed(void **state)
     }
 }
 
-/* The other way round: the recorder is of the owner, whom the one that has joined has joined again. */
+/* The other way round: the recorder is of the owner, whom the other has joined again. */
 static struct es_recorder *start_owner(void)
 {
     struct es_recorder *recorder;
@@ -345,8 +345,8 @@ static void an_owner_leaves_when_nothing_else_is_left(void **state)
     end_joined();
 }
 
-/* Its folder was deleted. The next start of a run that was stopped sees that by itself, and must come:
- * only one that is complete must not end as if all were well. */
+/* Its folder was deleted. The next start of a run that was stopped sees that by itself, and must
+ * come: only one that is complete must not end as if all were well. */
 static void what_was_deleted_is_told_by_a_run_that_is_complete(void **state)
 {
     (void)state;
@@ -519,8 +519,9 @@ static void run_alone(int64_t previous_ns)
     end_joined();
 }
 
-/* The start before was killed after the marker of a unit and before its line. Units that have one, were
- * finished before that start, or by an old script, which wrote its own, get none; nor does any twice. */
+/* The start before was killed after the marker of a unit and before its line. Units that have one,
+ * were finished before that start, or by an old script, which wrote its own, get none; nor does any
+ * twice. */
 static void lines_that_a_kill_lost_are_added_by_the_next_start(void **state)
 {
     (void)state;

@@ -71,7 +71,8 @@ static void slurm_tells_what_it_ended(void **state)
         if (es_holder_judge(&holder, &me) != rows[i].verdict)
             fail_msg("row %zu", i);
     }
-    struct es_holder holder = {.boot = "there", .step_id = NONE, .restart_count = NONE}, no_slurm = me;
+    struct es_holder holder = {.boot = "there", .step_id = NONE, .restart_count = NONE},
+                     no_slurm = me;
     no_slurm.job_id[0] = '\0';
     assert_int_equal(es_holder_judge(&holder, &no_slurm), ES_VERDICT_UNKNOWN);
 }

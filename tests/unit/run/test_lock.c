@@ -189,8 +189,8 @@ static void a_holder_that_was_taken_over_is_told(void **state)
     assert_int_equal(access(lock_path, F_OK), 0); /* the other's lock stays */
 }
 
-/* Whatever its process does meanwhile. The second driver, which cannot see the process, is of another
- * boot for that. */
+/* Whatever its process does meanwhile. The second driver, which cannot see the process, is of
+ * another boot for that. */
 static void a_kept_lock_is_alive(void **state)
 {
     (void)state;

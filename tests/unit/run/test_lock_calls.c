@@ -1,5 +1,5 @@
-/* The lock, call by call: file servers that answer oddly, others that come in between two calls, and
- * long waits, on a clock that the test moves.
+/* The lock, call by call: file servers that answer oddly, others that come in between two calls,
+ * and long waits, on a clock that the test moves.
  */
 #include "run/lock.h"
 
@@ -25,7 +25,7 @@ static char run_dir[TEMPDIR_SIZE];
 static char lock_path[TEMPDIR_SIZE + 32];
 static char claim_path[TEMPDIR_SIZE + 48];
 
-/* What happens right after a call that made the lock's name, and what the call is said to have given. */
+/* What happens right after a call that made the lock's name, and what the call says it gave. */
 static void (*after_link)(void), (*after_rename)(void), (*before_unlink)(const char *path);
 static int link_errno, claim_errno;
 
@@ -147,7 +147,8 @@ static void so_is_such_a_claim(void **state)
     struct es_lock *lock;
     claim_errno = EEXIST;
     write_file(lock_path, "{\"counter\":1," ELSEWHERE "}");
-    assert_int_equal(es_lock_acquire(run_dir, 60, &lock, NULL), 0); /* taken over when it is stale */
+    /* Taken over when it is stale. */
+    assert_int_equal(es_lock_acquire(run_dir, 60, &lock, NULL), 0);
     assert_int_equal(access(claim_path, F_OK), -1);
     n_fake_sleeps = 0;
     es_lock_release(lock);
@@ -234,7 +235,7 @@ static void get_ready(void)
         es_lock_set_ready(owner);
 }
 
-/* Prompt where the owner gets ready at once, and no burden to the file server where it takes long. */
+/* Prompt where the owner gets ready at once, and no burden to the file server if it takes long. */
 static void a_joiner_looks_less_often_the_longer_it_waits(void **state)
 {
     (void)state;
@@ -326,8 +327,8 @@ static void a_run_handed_to_who_leaves_is_held_by_nobody(void **state)
     assert_int_equal(access(claim_path, F_OK), -1);
 }
 
-/* Somebody elsewhere died with the claim: the end does not wait for long, and leaves the lock, which is
- * stale with this process, to whoever comes next. */
+/* Somebody elsewhere died with the claim: the end does not wait for long, and leaves the lock,
+ * which is stale with this process, to whoever comes next. */
 static void an_end_waits_a_moment_for_the_claim(void **state)
 {
     (void)state;

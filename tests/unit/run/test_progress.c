@@ -147,7 +147,7 @@ static void test_moved_away(void **state)
     es_progress_close(progress);
 }
 
-/* The disk is full in the middle of the second line: no part of it stays, and it comes whole later. */
+/* The disk is full in the middle of the second line: no part of it stays; it comes whole later. */
 static void test_full_disk(void **state)
 {
     struct fixture *f = *state;
@@ -178,9 +178,11 @@ static void test_mark(void **state)
     } rows[] = {
         {HEADER LINE_0 LINE_1, 1, 1},
         {HEADER LINE_1, 0, 1},
-        {HEADER "2026-01-15T04:52:15Z,step0,3,\"STS \"\"12\"\", a\",done,0.61,12.5,n1,cuda:0,2\n", 0, 0},
+        {HEADER "2026-01-15T04:52:15Z,step0,3,\"STS \"\"12\"\", a\",done,0.61,12.5,n1,cuda:0,2\n",
+         0, 0},
         {"task,layer,step,finished,checkpoint\r\nplain,3,,,step0\r\n", 0, 1},
-        {"checkpoint,layer,task,note\nstep0,3,\"STS \"\"12\"\", a\",\n", 1, 0}, /* no time, no other */
+        /* no time, no other */
+        {"checkpoint,layer,task,note\nstep0,3,\"STS \"\"12\"\", a\",\n", 1, 0},
         {HEADER "15.01.26 4:52,step0,3,\"STS \"\"12\"\", a\",done,0.61,12.5,n1,cuda:0,2\n", 1, 0},
         {HEADER ",step9,3,plain,done,,,,,\n,step0,x,plain\n\n,step0", 0, 0},
         {HEADER "2026-01-15T04:52:14Z,step0,3,\"STS \"\"12\"\", a\",do\n", 0, 0}, /* torn */

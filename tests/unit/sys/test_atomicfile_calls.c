@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-/* What was called on the file (c: closed, s: synced, r: renamed) and its folder (S: synced); the call that
- * is to fail, 0: none. It takes effect all the same, as a close of NFS does. */
+/* What was called on the file (c: closed, s: synced, r: renamed) and its folder (S: synced); the
+ * call that is to fail, 0: none. It takes effect all the same, as a close of NFS does. */
 static char calls[32];
 static char failing;
 
