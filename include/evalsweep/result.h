@@ -40,6 +40,7 @@ struct es_result {
     uint32_t host;   /* offsets for es_result_text; 0 is "" */
     uint32_t device;
     uint32_t reason; /* why the unit failed; "" for success */
+    uint32_t attributes; /* what the evaluator says of itself, as core/attributes.h has it */
 
     struct es_metric *metrics;
     size_t n_metrics;

@@ -1,7 +1,8 @@
 /* What is known of every unit of a grid, on rank 0: status, scores, and the marker they came from.
  *
- * Columns of length n_units, indexed by unit id, so that the store writes each as one array of shape
- * (checkpoint, layer, task). 65 bytes a unit, 24 a metric value.
+ * Columns of length n_units, indexed by unit id, so that the store writes each as one array of
+ * shape (checkpoint, layer, task). 65 bytes a unit, 24 a metric value. What evaluators say of
+ * themselves is kept merged for all units.
  *
  * Threads: none of its own; one owner at a time.
  */
@@ -69,13 +70,21 @@ uint32_t es_units_n_names(const struct es_units *units, enum es_name_kind kind);
 /* The rows of one unit: their first index in `rows`, and how many. */
 uint32_t es_units_rows_of(const struct es_units *units, uint32_t unit_id, uint32_t *ret_first);
 
-/* Sets status, scores and metrics of a unit from a result, in place of what was there. `marker` may
- * be NULL (not known). ES_ERR_NOMEM: the unit is unchanged. */
+/* Sets status, scores and metrics of a unit from a result, in place of what was there, and adds the
+ * evaluator's attributes. `marker` may be NULL (not known). ES_ERR_NOMEM: the unit is unchanged. */
 int es_units_set_result(struct es_units *units, uint32_t unit_id, enum es_status status,
                         const struct es_result *result, const struct es_file_id *marker);
 
 /* Makes a unit pending again, without scores. */
 void es_units_reset(struct es_units *units, uint32_t unit_id);
+
+/* The attributes that came with results, merged as core/attributes.h has it; "" for none. Borrowed
+ * until the next change of a unit. Those of a result that was replaced since stay merged; once no
+ * unit has a result, there are none. */
+const char *es_units_attributes(const struct es_units *units);
+
+/* Adds attributes that came otherwise, for example from a store, when its units are set. */
+int es_units_add_attributes(struct es_units *units, const char *attributes);
 
 /* How many units have each status. */
 struct es_counts {

@@ -1,5 +1,6 @@
 #include "evalsweep/units.h"
 
+#include "core/attributes.h"
 #include "core/mem.h"
 #include "core/strtab.h"
 
@@ -16,6 +17,8 @@ struct es_units {
     uint32_t *first_row;
     uint32_t *n_rows;
     struct es_strtab names[3]; /* by enum es_name_kind */
+    struct es_buf attributes;  /* merged */
+    uint32_t n_results;        /* units whose status is that of a result */
 };
 
 int es_units_create(const struct es_grid *grid, struct es_units **ret_units, struct es_err *err)
@@ -67,6 +70,7 @@ void es_units_free(struct es_units *units)
     free(units->rows);
     for (int i = 0; i < 3; i++)
         es_strtab_clear(&units->names[i]);
+    es_buf_clear(&units->attributes);
     free(units);
 }
 
@@ -160,11 +164,50 @@ static int append_rows(struct es_units *units, uint32_t unit_id, const struct es
     return 0;
 }
 
+const char *es_units_attributes(const struct es_units *units)
+{
+    return units->attributes.len ? units->attributes.data : "";
+}
+
+int es_units_add_attributes(struct es_units *units, const char *attributes)
+{
+    struct es_buf merged = {0};
+    if (es_attributes_are_merged(es_units_attributes(units), attributes))
+        return 0;
+    es_attributes_merge(es_units_attributes(units), attributes, &merged);
+    if (merged.failed) {
+        es_buf_clear(&merged);
+        return ES_ERR_NOMEM;
+    }
+    es_buf_clear(&units->attributes);
+    units->attributes = merged;
+    return 0;
+}
+
+static bool has_result(const struct es_units *units, uint32_t unit_id)
+{
+    int8_t status = units->columns.status[unit_id];
+    return status == ES_STATUS_DONE || status == ES_STATUS_FAILED;
+}
+
+/* Counts the units that have a result. With the last one goes what they said. */
+static void count_result(struct es_units *units, bool had_one, bool has_one)
+{
+    if (has_one && !had_one)
+        units->n_results++;
+    else if (had_one && !has_one && units->n_results)
+        units->n_results--;
+    if (units->n_results == 0)
+        es_buf_reset(&units->attributes);
+}
+
 int es_units_set_result(struct es_units *units, uint32_t unit_id, enum es_status status,
                         const struct es_result *result, const struct es_file_id *marker)
 {
     size_t first_row = units->columns.n_rows;
-    if (append_rows(units, unit_id, result) < 0)
+    bool had_one = has_result(units, unit_id);
+    if (es_units_add_attributes(units, es_result_text(result, result->attributes)) < 0 ||
+        append_rows(units, unit_id, result) < 0)
         return ES_ERR_NOMEM;
     drop_rows(units, unit_id);
     struct es_units_columns *columns = &units->columns;
@@ -177,6 +220,7 @@ int es_units_set_result(struct es_units *units, uint32_t unit_id, enum es_status
     columns->attempts[unit_id] = result->attempt;
     columns->worker[unit_id] = result->rank;
     columns->marker[unit_id] = marker ? *marker : (struct es_file_id){0};
+    count_result(units, had_one, has_result(units, unit_id));
     compact(units);
     return 0;
 }
@@ -185,6 +229,7 @@ void es_units_reset(struct es_units *units, uint32_t unit_id)
 {
     struct es_units_columns *columns = &units->columns;
     drop_rows(units, unit_id);
+    count_result(units, has_result(units, unit_id), false);
     columns->status[unit_id] = ES_STATUS_PENDING;
     columns->main_score[unit_id] = (double)NAN;
     columns->evaluation_time_s[unit_id] = (double)NAN;

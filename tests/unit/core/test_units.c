@@ -118,6 +118,50 @@ static void test_set_and_reset(void **state)
     assert_int_equal(es_units_rows_of(f->units, 5, &first), 0);
 }
 
+/* A result that says nothing but these attributes. */
+static void set_attributes(struct fixture *f, uint32_t id, enum es_status status,
+                           const char *attributes)
+{
+    es_result_reset(&f->result);
+    f->result.attributes = es_result_keep(&f->result, attributes, strlen(attributes));
+    assert_int_equal(es_units_set_result(f->units, id, status, &f->result, NULL), 0);
+}
+
+static void test_attributes_are_merged(void **state)
+{
+    struct fixture *f = *state;
+    static const char one[] = "{\"model\":\"x\",\"version\":1}", two[] = "{\"version\":2}";
+    assert_string_equal(es_units_attributes(f->units), "");
+    set_attributes(f, 3, ES_STATUS_DONE, "");
+    assert_string_equal(es_units_attributes(f->units), "");
+    set_attributes(f, 4, ES_STATUS_DONE, one);
+    set_attributes(f, 5, ES_STATUS_FAILED, one);
+    assert_string_equal(es_units_attributes(f->units), one);
+    set_attributes(f, 6, ES_STATUS_DONE, two);
+    assert_string_equal(es_units_attributes(f->units),
+                        "{\"model\":\"x\",\"version\":\"(differs)\"}");
+    assert_int_equal(es_units_add_attributes(f->units, "{\"dtype\":\"f\"}"), 0);
+    assert_string_equal(es_units_attributes(f->units),
+                        "{\"dtype\":\"f\",\"model\":\"x\",\"version\":\"(differs)\"}");
+}
+
+/* As when everything is evaluated again: what earlier results said is of no result any more. */
+static void test_attributes_go_with_the_last_result(void **state)
+{
+    struct fixture *f = *state;
+    static const char one[] = "{\"version\":1}", two[] = "{\"version\":2}";
+    set_attributes(f, 3, ES_STATUS_DONE, one);
+    set_attributes(f, 3, ES_STATUS_DONE, one);
+    set_attributes(f, 4, ES_STATUS_FAILED, one);
+    es_units_reset(f->units, 3);
+    es_units_reset(f->units, 5);
+    assert_string_equal(es_units_attributes(f->units), one);
+    es_units_reset(f->units, 4);
+    assert_string_equal(es_units_attributes(f->units), "");
+    set_attributes(f, 4, ES_STATUS_DONE, two);
+    assert_string_equal(es_units_attributes(f->units), two);
+}
+
 static void test_counts(void **state)
 {
     struct fixture *f = *state;
@@ -232,6 +276,7 @@ static void test_out_of_memory_leaves_the_unit(void **state)
         fill(&f->result, 3, 1, 2);
         assert_int_equal(es_units_set_result(units, 3, ES_STATUS_DONE, &f->result, NULL), 0);
         fill(&f->result, 3, 2, 40);
+        f->result.attributes = es_result_keep(&f->result, "{\"a\":1}", 7);
         es_mem_fail_after(n);
         int rc = es_units_set_result(units, 3, ES_STATUS_FAILED, &f->result, NULL);
         es_mem_fail_after(-1);
@@ -257,6 +302,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_begins_pending, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_set_and_reset, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_attributes_are_merged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_attributes_go_with_the_last_result, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_replacing_in_any_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_out_of_memory_in_create, set_up, tear_down),
