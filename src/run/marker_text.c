@@ -80,5 +80,9 @@ void es_marker_text(const struct es_grid *grid, struct es_unit unit, const struc
         es_buf_json_string(text, log_tail, log_tail_n);
         es_buf_putc(text, ',');
     }
-    es_buf_printf(text, "\"versions\":%s}\n", versions_json);
+    es_buf_printf(text, "\"versions\":%s", versions_json);
+    const char *attributes = es_result_text(result, result->attributes);
+    if (attributes[0])
+        es_buf_printf(text, ",\"attributes\":%s", attributes);
+    es_buf_puts(text, "}\n");
 }

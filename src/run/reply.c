@@ -121,6 +121,7 @@ static int read_reply(const cJSON *root, struct es_reply *reply, struct es_resul
     if (!status || strcmp(status, "ok") != 0)
         return fault(err, "status", "\"ok\" or \"error\"");
     reply->ok = true;
+    es_result_read_attributes(root, result);
     rc = read_numbers(root, result, err);
     return rc < 0 ? rc : read_metrics(root, result, err);
 }

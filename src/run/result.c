@@ -1,5 +1,6 @@
 #include "run/marker.h"
 
+#include "core/attributes.h"
 #include "core/num.h"
 #include "run/result_internal.h"
 #include "sys/clock.h"
@@ -118,6 +119,31 @@ static void fill_text(uint32_t *field, struct es_result *result, const cJSON *ob
         *field = es_result_keep_clean(result, text);
 }
 
+void es_result_read_attributes(const cJSON *root, struct es_result *result)
+{
+    const cJSON *attributes = es_json_get(root, "attributes"), *item;
+    struct es_attributes set = {0};
+    struct es_buf text = {0};
+    if (result->attributes || !cJSON_IsObject(attributes))
+        return;
+    cJSON_ArrayForEach(item, attributes)
+    {
+        if (cJSON_IsString(item))
+            es_attributes_add_text(&set, item->string, item->valuestring);
+        else if (cJSON_IsNumber(item))
+            es_attributes_add_number(&set, item->string, item->valuedouble);
+        else if (cJSON_IsBool(item))
+            es_attributes_add_bool(&set, item->string, cJSON_IsTrue(item));
+    }
+    es_attributes_write(&set, &text);
+    if (set.entries.failed || text.failed)
+        result->failed = true;
+    else
+        result->attributes = es_result_keep(result, text.data, text.len);
+    es_attributes_clear(&set);
+    es_buf_clear(&text);
+}
+
 /* When, where and how long. Old markers have `evaluation_time` or `time_s` for the last. */
 static void read_circumstances(const cJSON *root, struct es_result *result)
 {
@@ -134,6 +160,7 @@ static void read_circumstances(const cJSON *root, struct es_result *result)
     fill_text(&result->host, result, root, "host");
     fill_text(&result->device, result, root, "device");
     fill_text(&result->reason, result, root, "reason");
+    es_result_read_attributes(root, result);
 }
 
 static enum es_form read_scores(const cJSON *root, const char *task, struct es_result *result)

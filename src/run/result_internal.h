@@ -43,6 +43,10 @@ bool es_mteb_read(const cJSON *root, struct es_result *result, double *ret_main_
 /* The value of a number, NaN for anything else and for infinities. */
 double es_result_number(const cJSON *item);
 
+/* The attributes of a reply or a marker, of which what has no place in core/attributes.h is left
+ * out; those that the result has stay. */
+void es_result_read_attributes(const cJSON *root, struct es_result *result);
+
 /* Keeps text with what is not UTF-8 replaced by U+FFFD: readers of the store trip over it. */
 uint32_t es_result_keep_clean(struct es_result *result, const char *text);
 

@@ -6,6 +6,7 @@
  */
 #include "run/result_internal.h"
 
+#include "core/attributes.h"
 #include "sys/clock.h"
 
 #include <math.h>
@@ -192,7 +193,7 @@ static bool take_circumstances(struct cursor *cursor, struct es_result *result)
            EXPECT(cursor, ",\"attempt\":") && take_count(cursor, 0, &result->attempt);
 }
 
-/* {"evalsweep":"0.1.0", ...}, to the end of the text. */
+/* {"evalsweep":"0.1.0", ...} */
 static bool skip_versions(struct cursor *cursor)
 {
     if (!EXPECT(cursor, ",\"versions\":{"))
@@ -205,7 +206,21 @@ static bool skip_versions(struct cursor *cursor)
         if (!EXPECT(cursor, "}"))
             return false;
     }
-    return EXPECT(cursor, "}\n") && cursor->at == cursor->end;
+    return true;
+}
+
+/* What is left but the end, "}\n". */
+static bool take_attributes(struct cursor *cursor, struct es_result *result)
+{
+    if (!EXPECT(cursor, ",\"attributes\":"))
+        return true;
+    size_t left = (size_t)(cursor->end - cursor->at);
+    if (left < 2 || left - 2 > ES_ATTRIBUTES_LIMIT_BYTES)
+        return false;
+    result->attributes = es_result_keep(result, cursor->at, left - 2);
+    const char *text = es_result_text(result, result->attributes);
+    cursor->at += left - 2;
+    return text[0] && strlen(text) == left - 2 && es_attributes_are_valid(text);
 }
 
 bool es_result_quick(const char *text, size_t n, struct es_result *result)
@@ -216,5 +231,6 @@ bool es_result_quick(const char *text, size_t n, struct es_result *result)
            EXPECT(&cursor, ",\"layer\":") && take_number(&cursor, &layer) &&
            EXPECT(&cursor, ",\"task\":") && skip_string(&cursor) &&
            EXPECT(&cursor, ",\"status\":\"done\"") && take_scores(&cursor, result) &&
-           take_circumstances(&cursor, result) && skip_versions(&cursor);
+           take_circumstances(&cursor, result) && skip_versions(&cursor) &&
+           take_attributes(&cursor, result) && EXPECT(&cursor, "}\n") && cursor.at == cursor.end;
 }

@@ -264,6 +264,23 @@ static void test_find_in_a_circle(void **state)
     es_buf_clear(&path);
 }
 
+/* A one-shot evaluator says them in its result.json; a marker's own stand above those. */
+static void test_attributes_beside(void **state)
+{
+    struct fixture *f = *state;
+    tree_write(&f->tree, UNIT "/result.json",
+               "{\"main_score\":1,\"attributes\":{\"dtype\":\"f\",\"x\":[1]}}");
+    es_result_reset(&f->result);
+    assert_true(es_result_find(f->tree.fd, UNIT, "STS12", &f->scratch, &f->result));
+    assert_string_equal(es_result_text(&f->result, f->result.attributes), "{\"dtype\":\"f\"}");
+    tree_write(&f->tree, UNIT "/done.json", "{\"attributes\":{\"dtype\":\"g\"}}");
+    assert_int_equal(
+        es_marker_read(f->tree.fd, UNIT, "STS12", INT64_MIN, &f->scratch, &f->result, NULL),
+        ES_MARKER_VALID);
+    assert_true(f->result.main_score == 1);
+    assert_string_equal(es_result_text(&f->result, f->result.attributes), "{\"dtype\":\"g\"}");
+}
+
 static struct es_grid *make_grid(void)
 {
     static const char *const checkpoints[] = {"step1000"}, *const tasks[] = {"STS12"};
@@ -315,6 +332,17 @@ static void test_text_of_done(void **state)
                         "\"evaluation_time_s\":null,\"load_s\":0,\"pass_s\":2.5,\"started\":null,"
                         "\"finished\":null,\"host\":\"\",\"device\":\"\",\"rank\":null,"
                         "\"attempt\":0,\"versions\":{}}\n");
+
+    f->result.attributes = es_result_keep(&f->result, "{\"dtype\":\"f\",\"n\":24}", 20);
+    es_marker_text(grid, es_grid_unit(grid, 0), &f->result, "{}", "", NULL, 0, &text);
+    assert_non_null(
+        strstr(text.data, ",\"versions\":{},\"attributes\":{\"dtype\":\"f\",\"n\":24}}\n"));
+    tree_write_n(&f->tree, UNIT "/done.json", text.data, text.len);
+    assert_int_equal(
+        es_marker_read(f->tree.fd, UNIT, "STS12", INT64_MIN, &f->scratch, &f->result, NULL),
+        ES_MARKER_VALID);
+    assert_string_equal(es_result_text(&f->result, f->result.attributes),
+                        "{\"dtype\":\"f\",\"n\":24}");
     es_buf_clear(&text);
     es_grid_free(grid);
 }
@@ -359,13 +387,21 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_missing),          TEST(test_valid),
-        TEST(test_contents),         TEST(test_huge),
-        TEST(test_no_file),          TEST(test_links),
-        TEST(test_unreadable),       TEST(test_age),
-        TEST(test_scores_beside),    TEST(test_find),
-        TEST(test_find_in_a_circle), TEST(test_text_of_done),
-        TEST(test_failed),           cmocka_unit_test(test_state_texts),
+        TEST(test_missing),
+        TEST(test_valid),
+        TEST(test_contents),
+        TEST(test_huge),
+        TEST(test_no_file),
+        TEST(test_links),
+        TEST(test_unreadable),
+        TEST(test_age),
+        TEST(test_scores_beside),
+        TEST(test_find),
+        TEST(test_find_in_a_circle),
+        TEST(test_attributes_beside),
+        TEST(test_text_of_done),
+        TEST(test_failed),
+        cmocka_unit_test(test_state_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "core/attributes.h"
 #include "core/mem.h"
 #include "core/num.h"
 #include "run/marker.h"
@@ -314,6 +315,7 @@ static void check_same_result(const struct es_result *a, const struct es_result 
     assert_string_equal(es_result_text(a, a->host), es_result_text(b, b->host));
     assert_string_equal(es_result_text(a, a->device), es_result_text(b, b->device));
     assert_string_equal(es_result_text(a, a->reason), es_result_text(b, b->reason));
+    assert_string_equal(es_result_text(a, a->attributes), es_result_text(b, b->attributes));
     metrics_text(a, &metrics_a);
     metrics_text(b, &metrics_b);
     assert_string_equal(metrics_a.data, metrics_b.data);
@@ -343,6 +345,26 @@ static double random_value(struct es_rng *rng)
     }
 }
 
+static void random_attributes(struct es_rng *rng, struct es_result *result)
+{
+    static const char *const values[] = {"mean", "", "\"a\"\\", "\n\x01\x7f", "\xc3\xa9"};
+    struct es_attributes set = {0};
+    struct es_buf text = {0};
+    for (uint64_t n = es_rng_below(rng, 4); n > 0; n--) {
+        char name[] = {(char)('a' + es_rng_below(rng, 4)), '\0'};
+        if (es_rng_below(rng, 2))
+            es_attributes_add_number(&set, name, random_value(rng));
+        else if (es_rng_below(rng, 2))
+            es_attributes_add_bool(&set, name, es_rng_below(rng, 2));
+        else
+            es_attributes_add_text(&set, name, values[es_rng_below(rng, LEN(values))]);
+    }
+    es_attributes_write(&set, &text);
+    result->attributes = es_result_keep(result, text.data, text.len);
+    es_attributes_clear(&set);
+    es_buf_clear(&text);
+}
+
 static void random_result(struct es_rng *rng, struct es_result *result)
 {
     static const char *const names[] = {"test", "default",       "accuracy",   "ndcg_at_10", "",
@@ -363,6 +385,7 @@ static void random_result(struct es_rng *rng, struct es_result *result)
     const char *host = names[es_rng_below(rng, LEN(names))];
     result->host = es_result_keep(result, host, strlen(host));
     result->device = es_result_keep(result, "cuda:0", 6);
+    random_attributes(rng, result);
     for (uint64_t n = es_rng_below(rng, 5); n > 0; n--)
         es_result_add_metric(result, names[es_rng_below(rng, LEN(names))],
                              names[es_rng_below(rng, LEN(names))],
@@ -426,11 +449,13 @@ static void test_quick_is_taken(void **state)
     result.main_score = 0.12345678901234567;
     result.started_s = 1768452734;
     result.load_s = 0.25;
+    result.attributes = es_result_keep(&result, "{\"a\":1,\"b\":\"x\"}", 15);
     es_result_add_metric(&result, "test", "default", "accuracy", 0.5);
     es_marker_text(grid, es_grid_unit(grid, 0), &result, "{\"evalsweep\":\"0.1.0\"}", "", NULL, 0,
                    &text);
     es_result_reset(&result);
     assert_true(es_result_quick(text.data, text.len, &result));
+    assert_string_equal(es_result_text(&result, result.attributes), "{\"a\":1,\"b\":\"x\"}");
     es_result_clear(&result);
     es_buf_clear(&text);
     es_grid_free(grid);
@@ -600,6 +625,55 @@ static void test_reply_refused(void **state)
     es_result_clear(&result);
 }
 
+static void test_reply_attributes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *given;
+        const char *kept;
+    } cases[] = {
+        {"{\"pooling\":\"mean\",\"n_layers\":24.0,\"normalize\":false}",
+         "{\"n_layers\":24,\"normalize\":false,\"pooling\":\"mean\"}"},
+        {"{\"a\":{\"b\":1},\"b\":[1],\"c\":null,\"d\":NaN,\"e\":-Infinity,\"f\":1e999,\"g\":true}",
+         "{\"g\":true}"},
+        {"{\"\":1,\"a b\":1,\"1\":1,\"a\\u0022\":1,\"\\u00e9\":1,\"a.b\":1,\"ok\":\"\\u0041\xff\"}",
+         "{\"ok\":\"A\xef\xbf\xbd\"}"},
+        {"{\"a\":1,\"a\":2}", "{\"a\":1}"},
+        {"{}", ""},
+        {"[\"a\",1]", ""},
+        {"\"a\"", ""},
+        {"null", ""},
+    };
+    struct es_reply reply = {0};
+    struct es_result result;
+    struct es_buf line = {0};
+    es_result_init(&result);
+    for (size_t i = 0; i < LEN(cases); i++) {
+        es_buf_reset(&line);
+        es_buf_printf(&line, "{\"status\":\"ok\",\"main_score\":0.5,\"attributes\":%s}",
+                      cases[i].given);
+        assert_int_equal(es_reply_parse(line.data, line.len, &reply, &result, NULL), 0);
+        assert_true(reply.ok);
+        check_number("main_score", result.main_score, 0.5);
+        assert_string_equal(es_result_text(&result, result.attributes), cases[i].kept);
+    }
+    es_buf_reset(&line);
+    es_buf_puts(&line, "{\"status\":\"ok\",\"attributes\":{\"a\":\"");
+    for (int n = 0; n < 100000; n++)
+        es_buf_putc(&line, 'x');
+    es_buf_putc(&line, '"');
+    for (int n = 0; n < 100000; n++)
+        es_buf_printf(&line, ",\"n%d\":%d", n, n);
+    es_buf_puts(&line, "}}");
+    assert_int_equal(es_reply_parse(line.data, line.len, &reply, &result, NULL), 0);
+    const char *kept = es_result_text(&result, result.attributes);
+    assert_true(es_attributes_are_valid(kept));
+    assert_non_null(strstr(kept, "\"n31\":31"));
+    assert_null(strstr(kept, "\"n32\""));
+    es_buf_clear(&line);
+    es_result_clear(&result);
+}
+
 /* A reply that nests 100,000 deep, and one under a name of megabytes. */
 static void test_reply_hostile(void **state)
 {
@@ -643,6 +717,7 @@ int main(void)
         cmocka_unit_test(test_reply_ok),
         cmocka_unit_test(test_reply_error),
         cmocka_unit_test(test_reply_refused),
+        cmocka_unit_test(test_reply_attributes),
         cmocka_unit_test(test_reply_hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
