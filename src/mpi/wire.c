@@ -1,5 +1,6 @@
 #include "mpi/wire.h"
 
+#include "core/attributes.h"
 #include "evalsweep/grid.h"
 
 #include <math.h>
@@ -345,6 +346,7 @@ void es_results_add(struct es_buf *buf, const struct es_result_entry *entry,
     put_string(buf, es_result_text(result, result->host));
     put_string(buf, es_result_text(result, result->device));
     put_string(buf, es_result_text(result, result->reason));
+    put_string(buf, es_result_text(result, result->attributes));
     es_wire_put_u32(buf, (uint32_t)result->n_metrics);
     for (size_t i = 0; i < result->n_metrics; i++) {
         es_wire_put_f64(buf, result->metrics[i].value);
@@ -357,6 +359,17 @@ void es_results_add(struct es_buf *buf, const struct es_result_entry *entry,
 static uint32_t get_kept(struct es_wire_reader *reader, struct es_result *result)
 {
     const char *text = get_c_string(reader);
+    return es_result_keep(result, text, strlen(text));
+}
+
+/* What is none of ours would end up in the store and in nobody's hands before. */
+static uint32_t get_attributes(struct es_wire_reader *reader, struct es_result *result)
+{
+    const char *text = get_c_string(reader);
+    if (!es_attributes_are_valid(text)) {
+        reader->failed = true;
+        text = "";
+    }
     return es_result_keep(result, text, strlen(text));
 }
 
@@ -377,6 +390,7 @@ static void get_result(struct es_wire_reader *reader, struct es_result *result)
     result->host = get_kept(reader, result);
     result->device = get_kept(reader, result);
     result->reason = get_kept(reader, result);
+    result->attributes = get_attributes(reader, result);
     uint32_t n = es_wire_get_u32(reader);
     for (uint32_t i = 0; i < n && !reader->failed; i++) {
         double value = es_wire_get_f64(reader);

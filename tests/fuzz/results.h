@@ -4,6 +4,7 @@
 
 #include "fuzz.h"
 
+#include "core/attributes.h"
 #include "core/num.h"
 #include "evalsweep/result.h"
 
@@ -32,6 +33,7 @@ static inline void fuzz_check_result(const struct es_result *result)
     fuzz_check_text(es_result_text(result, result->host));
     fuzz_check_text(es_result_text(result, result->device));
     fuzz_check_text(es_result_text(result, result->reason));
+    FUZZ_ASSERT(es_attributes_are_valid(es_result_text(result, result->attributes)));
     for (size_t i = 0; i < result->n_metrics; i++) {
         const struct es_metric *metric = &result->metrics[i];
         fuzz_check_number(metric->value);
@@ -54,6 +56,7 @@ static inline void fuzz_check_same(const struct es_result *a, const struct es_re
     FUZZ_ASSERT(a->attempt == b->attempt && a->rank == b->rank);
     FUZZ_ASSERT(strcmp(es_result_text(a, a->host), es_result_text(b, b->host)) == 0);
     FUZZ_ASSERT(strcmp(es_result_text(a, a->device), es_result_text(b, b->device)) == 0);
+    FUZZ_ASSERT(strcmp(es_result_text(a, a->attributes), es_result_text(b, b->attributes)) == 0);
     FUZZ_ASSERT(a->n_metrics == b->n_metrics);
     for (size_t i = 0; i < a->n_metrics; i++) {
         const struct es_metric *x = &a->metrics[i], *y = &b->metrics[i];

@@ -192,6 +192,8 @@ static void recalled_units_come_back(void **state)
     es_message_clear(&message);
 }
 
+#define ATTRIBUTES "{\"n_layers\":24,\"pooling\":\"mean\"}"
+
 static struct es_message results_message(void)
 {
     struct es_buf buf = {0};
@@ -208,6 +210,7 @@ static struct es_message results_message(void)
     result.rank = 3;
     result.host = es_result_keep(&result, "node7", 5);
     result.device = es_result_keep(&result, "0", 1);
+    result.attributes = es_result_keep(&result, ATTRIBUTES, strlen(ATTRIBUTES));
     es_result_add_metric(&result, "test", "default", "accuracy", 0.61);
     es_result_add_metric(&result, "test", "en", "f1", (double)NAN);
     struct es_result_entry done = {.unit_id = 17,
@@ -255,6 +258,7 @@ static void results_come_back_in_order(void **state)
     assert_int_equal(result.rank, 3);
     assert_string_equal(es_result_text(&result, result.host), "node7");
     assert_string_equal(es_result_text(&result, result.device), "0");
+    assert_string_equal(es_result_text(&result, result.attributes), ATTRIBUTES);
     assert_int_equal(result.n_metrics, 2);
     assert_string_equal(es_result_text(&result, result.metrics[1].split), "test");
     assert_string_equal(es_result_text(&result, result.metrics[1].subset), "en");
@@ -267,6 +271,7 @@ static void results_come_back_in_order(void **state)
     assert_int_equal(entry.kind, ES_RESULT_FAILED);
     assert_false(entry.may_retry);
     assert_string_equal(es_result_text(&result, result.reason), "exit code 1");
+    assert_int_equal(result.attributes, 0);
     assert_true(es_results_next(&reader, &entry, &result));
     assert_int_equal(entry.unit_id, 20);
     assert_int_equal(entry.kind, ES_RESULT_ELSEWHERE);
@@ -277,6 +282,30 @@ static void results_come_back_in_order(void **state)
     assert_false(reader.failed);
     es_result_clear(&result);
     es_message_clear(&message);
+}
+
+/* Attributes that no worker of ours sends: of the same length, so that nothing else is wrong. */
+static void attributes_that_are_none_are_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"{\"n_layers\":24,\"pooling\":[mean]}",
+                                      "{\"n_layers\":024,\"pooling\":\"man\"}",
+                                      "{\"x_layers\":24,\"pooling\":\"mean\"}"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct es_message message = results_message();
+        struct es_wire_reader reader = es_wire_read(&message);
+        struct es_result_entry entry;
+        struct es_result result;
+        char *at = memmem(message.data, message.n, ATTRIBUTES, strlen(ATTRIBUTES));
+        assert_non_null(at);
+        assert_int_equal(strlen(bad[i]), strlen(ATTRIBUTES));
+        memcpy(at, bad[i], strlen(ATTRIBUTES));
+        es_result_init(&result);
+        assert_false(es_results_next(&reader, &entry, &result));
+        assert_true(reader.failed);
+        es_result_clear(&result);
+        es_message_clear(&message);
+    }
 }
 
 static void drain_and_exit_come_back(void **state)
@@ -418,6 +447,7 @@ int main(void)
         cmocka_unit_test(a_count_beyond_the_message_is_refused),
         cmocka_unit_test(recalled_units_come_back),
         cmocka_unit_test(results_come_back_in_order),
+        cmocka_unit_test(attributes_that_are_none_are_refused),
         cmocka_unit_test(drain_and_exit_come_back),
         cmocka_unit_test(truncated_messages_are_refused),
         cmocka_unit_test(truncated_lists_are_read_within_bounds),
