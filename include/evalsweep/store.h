@@ -21,7 +21,7 @@
 #define ES_STORE_NAME "results.h5"
 
 /* One root attribute; a list of them is where provenance goes. Each name once, and none of those
- * that the store has itself: Conventions, title, evalsweep_schema. */
+ * that the store has itself: Conventions, title, evalsweep_schema, evaluator_*. */
 struct es_attribute {
     const char *name;
     const char *value;
@@ -43,11 +43,11 @@ int es_store_write(const struct es_store_write *request, struct es_units *units,
 int es_store_write_file(const char *path, const struct es_attribute *attributes,
                         size_t n_attributes, struct es_units *units, struct es_err *err);
 
-/* Reads what a store knows of the table's units, by name: status, scores, metrics, marker identity.
- * Units that are pending there, or excluded here, are left as they are. ret_n_outside (may be
- * NULL): done units of the store that the table's grid has not, or excludes. ES_ERR_NOENT: there is
- * none. ES_ERR_STORE: it is damaged or no store of ours; nothing of it stays in the table, whose
- * units are pending again. */
+/* Reads what a store knows of the table's units, by name: status, scores, metrics, marker identity;
+ * and what evaluators said of themselves. Units that are pending there, or excluded here, are left
+ * as they are. ret_n_outside (may be NULL): done units of the store that the table's grid has not,
+ * or excludes. ES_ERR_NOENT: there is none. ES_ERR_STORE: it is damaged or no store of ours;
+ * nothing of it stays in the table, whose units are pending again. */
 int es_store_read(const char *path, struct es_units *units, uint32_t *ret_n_outside,
                   struct es_err *err);
 

@@ -1,6 +1,7 @@
 #include "store/contents.h"
 
 #include "core/mem.h"
+#include "store/evaluator.h"
 
 #include <hdf5_hl.h>
 #include <math.h>
@@ -186,7 +187,7 @@ static void put_column(struct es_h5 *h5, hid_t file, const struct es_units_colum
 }
 
 static void put_root_attributes(struct es_h5 *h5, hid_t file, const struct es_attribute *attributes,
-                                size_t n_attributes)
+                                size_t n_attributes, const struct es_units *units)
 {
     const int32_t schema = ES_STORE_SCHEMA;
     es_h5_put_text(h5, file, "Conventions", "CF-1.10");
@@ -194,6 +195,7 @@ static void put_root_attributes(struct es_h5 *h5, hid_t file, const struct es_at
     es_h5_put_numbers(h5, file, ES_STORE_SCHEMA_ATTRIBUTE, H5T_STD_I32LE, &schema, 1);
     for (size_t i = 0; i < n_attributes; i++)
         es_h5_put_text(h5, file, attributes[i].name, attributes[i].value);
+    es_evaluator_attributes_put(h5, file, units);
 }
 
 static void make_group(struct es_h5 *h5, hid_t file, const char *name)
@@ -221,7 +223,7 @@ void es_contents_write(struct es_h5 *h5, hid_t file, const struct es_attribute *
     char *buffer = es_mem_calloc(ES_STORE_BLOCK, sizeof(uint64_t));
     if (!buffer)
         es_h5_nomem(h5);
-    put_root_attributes(h5, file, attributes, n_attributes);
+    put_root_attributes(h5, file, attributes, n_attributes, units);
     scales[ES_AXIS_CHECKPOINT] =
         put_name_axis(h5, file, grid, (uint32_t)dims[0], es_grid_checkpoint, &checkpoint);
     scales[ES_AXIS_LAYER] = put_layer_axis(h5, file, grid);

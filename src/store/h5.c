@@ -1,5 +1,6 @@
 #include "store/h5.h"
 
+#include "core/mem.h"
 #include "core/num.h"
 
 #include <stdarg.h>
@@ -187,4 +188,22 @@ void es_h5_put_numbers(struct es_h5 *h5, hid_t object, const char *name, hid_t t
     hid_t space = es_h5_id(h5, H5Screate_simple(1, &n, NULL));
     put_attribute(h5, object, name, type, space, values);
     es_h5_close(&space);
+}
+
+char *es_h5_get_text(struct es_h5 *h5, hid_t attribute)
+{
+    char *text = NULL;
+    hid_t type = es_h5_id(h5, H5Aget_type(attribute));
+    hid_t space = es_h5_id(h5, H5Aget_space(attribute));
+    if (h5->rc == 0 && H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 &&
+        H5Sget_simple_extent_npoints(space) == 1) {
+        text = es_mem_calloc(H5Tget_size(type) + 1, 1);
+        if (text)
+            es_h5_ok(h5, H5Aread(attribute, type, text));
+        else
+            es_h5_nomem(h5);
+    }
+    es_h5_close(&space);
+    es_h5_close(&type);
+    return text;
 }

@@ -72,4 +72,7 @@ void es_h5_put_text(struct es_h5 *h5, hid_t object, const char *name, const char
 void es_h5_put_numbers(struct es_h5 *h5, hid_t object, const char *name, hid_t type,
                        const void *values, hsize_t n);
 
+/* The value of a text attribute, allocated; NULL when it is of another kind, or on failure. */
+char *es_h5_get_text(struct es_h5 *h5, hid_t attribute);
+
 #endif

@@ -1,6 +1,7 @@
 #include "evalsweep/store.h"
 
 #include "core/mem.h"
+#include "store/evaluator.h"
 #include "store/reading.h"
 #include "store/seal.h"
 #include "sys/fd.h"
@@ -133,6 +134,7 @@ static void read_table(struct es_h5 *h5, hid_t file, struct table_reader *reader
         for (uint32_t i = 0; i < box.n_units && h5->rc == 0; i++)
             take_unit(h5, reader, box.first_id + i, i);
     es_reading_rows_finish(h5, &reader->rows);
+    es_evaluator_attributes_get(h5, file, reader->units);
     es_result_clear(&reader->result);
     free_maps(&reader->maps);
     es_reading_rows_close(&reader->rows);
@@ -198,23 +200,6 @@ int es_store_read_grid(const char *path, struct es_grid **ret_grid, struct es_er
     return rc;
 }
 
-/* The value of a text attribute; NULL when it is of another kind, or on failure. */
-static char *read_text(struct es_h5 *h5, hid_t attribute)
-{
-    char *text = NULL;
-    hid_t type = es_h5_id(h5, H5Aget_type(attribute));
-    hid_t space = es_h5_id(h5, H5Aget_space(attribute));
-    if (h5->rc == 0 && H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 &&
-        H5Sget_simple_extent_npoints(space) == 1) {
-        text = es_mem_calloc(H5Tget_size(type) + 1, 1);
-        if (text)
-            es_h5_ok(h5, H5Aread(attribute, type, text));
-    }
-    es_h5_close(&space);
-    es_h5_close(&type);
-    return text;
-}
-
 char *es_store_read_attribute(const char *path, const char *name)
 {
     struct open_store store;
@@ -223,7 +208,7 @@ char *es_store_read_attribute(const char *path, const char *name)
     char *text = NULL;
     if (H5Aexists(store.file, name) > 0) {
         hid_t attribute = es_h5_id(&store.h5, H5Aopen(store.file, name, H5P_DEFAULT));
-        text = read_text(&store.h5, attribute);
+        text = es_h5_get_text(&store.h5, attribute);
         es_h5_close(&attribute);
     }
     if (close_store(&store) < 0) {

@@ -91,6 +91,7 @@ static int print_table(struct es_units *units)
     PUT_INTEGERS(&json, "inode", "%llu", (unsigned long long)columns.marker[k].inode, n);
     PUT_INTEGERS(&json, "size", "%lld", (long long)columns.marker[k].size_bytes, n);
     PUT_INTEGERS(&json, "mtime_ns", "%lld", (long long)columns.marker[k].mtime_ns, n);
+    es_buf_printf(&json, ",\n\"attributes\": %s", es_units_attributes(units));
     put_rows(&json, units);
     int rc = json.failed || fwrite(json.data, 1, json.len, stdout) != json.len ? 1 : 0;
     es_buf_clear(&json);

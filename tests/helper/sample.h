@@ -108,6 +108,13 @@ static inline void sample_result(uint32_t unit_id, uint32_t n_metrics, struct es
     result->rank = (int32_t)(unit_id % 5);
     result->finished_s = 1.7e9 + unit_id * 0.125;
     result->evaluation_time_s = 1.0 / (unit_id + 3.0);
+    char attributes[200];
+    int len = snprintf(attributes, sizeof attributes,
+                       "{\"dtype\":\"float32\",\"empty\":\"\",\"ends\":false,\"n_layers\":24,"
+                       "\"normalize\":true,\"note\":\"l'\xc3\xa9preuve,\\n\\\"1\\\"\","
+                       "\"rate\":0.1,\"turn\":%u}",
+                       unit_id % 2);
+    result->attributes = es_result_keep(result, attributes, (size_t)len);
     if (sample_status(unit_id) != ES_STATUS_DONE)
         return;
     result->main_score = unit_id % 7 == 0 ? (double)NAN : 1.0 - 1.0 / (unit_id + 1.5);

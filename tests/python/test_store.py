@@ -204,6 +204,33 @@ class StoreTest(unittest.TestCase):
         by_step = data["main_score"].swap_dims(checkpoint="step")
         self.assertEqual(by_step.dims[0], "step")
 
+    def check_evaluator(self, store, attributes):
+        """What evaluators say of themselves: texts, float64, and int8 for true and false."""
+        expected = store.expected["attributes"]
+        found = {name.removeprefix("evaluator_"): value for name, value in attributes.items()
+                 if name.startswith("evaluator_")}
+        self.assertEqual(set(found), set(expected))
+        self.assertLessEqual({"dtype", "ends", "n_layers", "normalize", "turn"}, set(found))
+        for name, value in expected.items():
+            if isinstance(value, str):
+                self.assertEqual(texts([found[name]]), [value], name)
+            else:
+                dtype = "i1" if isinstance(value, bool) else "f8"
+                self.assertEqual(np.asarray(found[name]).dtype, np.dtype(dtype), name)
+                self.assertEqual(np.asarray(found[name]).item(), value, name)
+        turn = 0 if len(store.expected["status"]) == 1 else "(differs)"
+        self.assertEqual(expected["turn"], turn)
+
+    @for_each_store
+    def test_evaluator_attributes(self, store):
+        with h5py.File(store.path, "r") as file:
+            self.check_evaluator(store, dict(file.attrs))
+        with netCDF4.Dataset(store.path) as file:
+            self.check_evaluator(store, {name: file.getncattr(name) for name in file.ncattrs()})
+        for engine in ENGINES:
+            with xr.open_dataset(store.path, engine=engine) as data:
+                self.check_evaluator(store, data.attrs)
+
     @for_each_store
     def test_dump_tools(self, store):
         # Anything on stderr is a complaint.

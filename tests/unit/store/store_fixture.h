@@ -108,6 +108,7 @@ static inline void assert_same_table(struct es_units *a, struct es_units *b)
     assert_int_equal(es_units_columns(a).n_units, es_units_columns(b).n_units);
     for (uint32_t id = 0; id < es_units_columns(a).n_units; id++)
         assert_same_unit(a, id, b, id);
+    assert_string_equal(es_units_attributes(a), es_units_attributes(b));
 }
 
 /* How many of the last identifiers before this one are in use. Takes the identifier. */

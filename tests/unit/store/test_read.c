@@ -360,6 +360,47 @@ static void test_wrong_contents(void **state)
     sample_free(&sample);
 }
 
+static void add_attribute(hid_t file, const char *name, hid_t type, hid_t space, const void *value)
+{
+    hid_t attribute = H5Acreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(attribute >= 0 && H5Awrite(attribute, type, value) >= 0);
+    H5Aclose(attribute);
+}
+
+/* Attributes that we do not write are passed over: of another kind, name, length or number. */
+static void test_other_attributes(void **state)
+{
+    static const double pair[] = {1, 2}, not_finite = (double)INFINITY;
+    static const hsize_t two = 2;
+    static char long_text[10000];
+    const char *variable = "x";
+    struct fixture *fixture = *state;
+    struct sample sample;
+    write_sample(fixture, small, &sample);
+    hid_t file = begin_change(fixture), scalar = H5Screate(H5S_SCALAR);
+    hid_t space = H5Screate_simple(1, &two, NULL), text = H5Tcopy(H5T_C_S1);
+    memset(long_text, 'x', sizeof long_text);
+    add_attribute(file, "evaluator_pair", H5T_NATIVE_DOUBLE, space, pair);
+    add_attribute(file, "evaluator_a-b", H5T_NATIVE_DOUBLE, scalar, pair);
+    add_attribute(file, "evaluator_", H5T_NATIVE_DOUBLE, scalar, pair);
+    add_attribute(file, "evaluator", H5T_NATIVE_DOUBLE, scalar, pair);
+    add_attribute(file, "evaluator_inf", H5T_NATIVE_DOUBLE, scalar, &not_finite);
+    assert_true(H5Tset_size(text, sizeof long_text) >= 0);
+    add_attribute(file, "evaluator_long", text, scalar, long_text);
+    assert_true(H5Tset_size(text, H5T_VARIABLE) >= 0);
+    add_attribute(file, "evaluator_variable", text, scalar, &variable);
+    H5Tclose(text);
+    H5Sclose(space);
+    H5Sclose(scalar);
+    end_change(fixture, file);
+    struct es_units *units = empty_table(sample.grid);
+    assert_int_equal(es_store_read(fixture->path, units, NULL, NULL), 0);
+    assert_same_table(units, sample.units);
+    es_units_free(units);
+    assert_hdf5_clean();
+    sample_free(&sample);
+}
+
 /* What another program writes into a store unseals it. */
 static void test_changed_by_another_program(void **state)
 {
@@ -401,13 +442,10 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
-        TEST(test_grid_changed),
-        TEST(test_read_grid),
-        TEST(test_what_is_no_store),
-        TEST(test_cut_files),
-        TEST(test_flipped_bytes),
-        TEST(test_wrong_contents),
-        TEST(test_changed_by_another_program),
+        TEST(test_grid_changed),     TEST(test_read_grid),
+        TEST(test_what_is_no_store), TEST(test_cut_files),
+        TEST(test_flipped_bytes),    TEST(test_wrong_contents),
+        TEST(test_other_attributes), TEST(test_changed_by_another_program),
         TEST(test_out_of_memory),
 #undef TEST
     };

@@ -244,6 +244,28 @@ static void test_attributes(void **state)
     sample_free(&sample);
 }
 
+/* What evaluators say, of either kind, comes back; and what differs did so in the first place. */
+static void test_evaluator_attributes(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sample sample;
+    assert_int_equal(sample_create(small, &sample), 0);
+    const char *attributes = es_units_attributes(sample.units);
+    assert_non_null(strstr(attributes, "\"normalize\":true"));
+    assert_non_null(strstr(attributes, "\"turn\":\"(differs)\"}"));
+    assert_int_equal(es_store_write_file(fixture->path, NULL, 0, sample.units, NULL), 0);
+    char *note = es_store_read_attribute(fixture->path, "evaluator_note");
+    char *turn = es_store_read_attribute(fixture->path, "evaluator_turn");
+    assert_non_null(note);
+    assert_non_null(turn);
+    assert_string_equal(note, "l'\xc3\xa9preuve,\n\"1\"");
+    assert_string_equal(turn, "(differs)");
+    free(note);
+    free(turn);
+    assert_reads_as(fixture->path, &sample); /* numbers and truth values among them */
+    sample_free(&sample);
+}
+
 /* Nobody checked what an evaluator calls its metrics: bytes that are not UTF-8 are replaced. */
 static void test_broken_metric_names(void **state)
 {
@@ -280,6 +302,7 @@ int main(void)
         TEST(test_full_disk_on_close),
         TEST(test_out_of_memory),
         TEST(test_attributes),
+        TEST(test_evaluator_attributes),
         TEST(test_broken_metric_names),
 #undef TEST
     };
