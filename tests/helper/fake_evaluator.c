@@ -9,6 +9,7 @@
  *   --own-marker          write done.json into the output folder
  *   --marker TEXT         the same, with these members in it
  *   --no-result           one-shot: no result.json
+ *   --attributes JSON     these attributes in the reply or the result.json
  *   --load-ms N           take N ms for each checkpoint that is not the last one's
  *   --sleep-ms N          take N ms for each unit
  *   --hold PATH           open PATH for writing, and keep it open
@@ -52,7 +53,7 @@ struct options {
     bool close_stdin, close_reply, fork_grandchild, reply_then_exit;
     long units, load_ms, sleep_ms, exit_code, signal, fail_attempts, then_code;
     long spam_bytes, big_reply_bytes;
-    const char *marker, *count_file, *dump_env, *dump_args, *hold, *fail_unit, *print;
+    const char *marker, *attributes, *count_file, *dump_env, *dump_args, *hold, *fail_unit, *print;
 };
 
 struct unit {
@@ -134,6 +135,7 @@ static const struct option_row rows[] = {
     {"--dump-args", NULL, NULL, &options.dump_args},
     {"--own-marker", &options.own_marker, NULL, NULL},
     {"--marker", NULL, NULL, &options.marker},
+    {"--attributes", NULL, NULL, &options.attributes},
     {"--no-result", &options.no_result, NULL, NULL},
     {"--load-ms", NULL, &options.load_ms, NULL},
     {"--sleep-ms", NULL, &options.sleep_ms, NULL},
@@ -289,8 +291,9 @@ static void result_text(const struct unit *unit, bool wrong, char *text, size_t 
         (void)snprintf(score, sizeof score, "%.6f", score_of(unit));
     (void)snprintf(text, size_bytes,
                    "\"main_score\":%s,\"metrics\":[{\"split\":\"test\",\"subset\":\"default\","
-                   "\"metric\":\"fake\",\"value\":%s}]",
-                   score, score);
+                   "\"metric\":\"fake\",\"value\":%s}]%s%s",
+                   score, score, options.attributes ? ",\"attributes\":" : "",
+                   options.attributes ? options.attributes : "");
 }
 
 static void write_result(const struct unit *unit, const char *leaf, const char *result)
@@ -316,7 +319,7 @@ static int run_once(void)
 {
     struct unit unit = {.layer = strtol(variable("EVALSWEEP_LAYER"), NULL, 10),
                         .attempt = strtol(variable("EVALSWEEP_ATTEMPT"), NULL, 10)};
-    char result[300];
+    char result[1000];
     (void)snprintf(unit.checkpoint, sizeof unit.checkpoint, "%s", variable("EVALSWEEP_CHECKPOINT"));
     (void)snprintf(unit.task, sizeof unit.task, "%s", variable("EVALSWEEP_TASK"));
     (void)snprintf(unit.output_dir, sizeof unit.output_dir, "%s", variable("EVALSWEEP_OUTPUT_DIR"));
@@ -378,7 +381,7 @@ static void send_big(int fd, long n_bytes)
 
 static void reply(int fd, const struct unit *unit, bool wrong)
 {
-    char result[300], line[600];
+    char result[1000], line[1200];
     int n;
     result_text(unit, wrong, result, sizeof result);
     if (wrong && options.garbage)

@@ -280,6 +280,42 @@ END
     done
 }
 
+store_says() { # FILE NAME VALUE
+    h5dump -a "/evaluator_$2" "$1" | grep -qF "(0): $3"
+}
+
+@test "what the evaluator says of itself is in the store, also when the markers make it" {
+    local says='{\"model\":\"x\",\"n\":24,\"gpu\":true,\"nested\":{\"a\":1}}' mode
+    for mode in persistent one-shot; do
+        write_job --attributes "$says"
+        [ $mode = persistent ] || sed -i 's/"--persistent", //; s/"persistent"/"one-shot"/' job.json
+        RUN_ID=$mode mpi 2 "$evalsweep" run job.json
+        "$evalsweep" consolidate --output rebuilt.h5 runs/$mode
+        for store in runs/$mode/results.h5 rebuilt.h5; do
+            store_says $store model '"x"'
+            store_says $store n 24
+            store_says $store gpu 1
+            refute h5dump -a /evaluator_nested $store
+        done
+    done
+}
+
+# A part is evaluated again by another evaluator, and then everything.
+@test "what evaluators say differently of themselves is called so" {
+    write_job --attributes '{\"model\":\"x\",\"n\":24}'
+    "$evalsweep" run job.json
+    find runs/demo -name done.json | head -10 | xargs rm
+    write_job --attributes '{\"model\":\"x\",\"n\":25}'
+    mpi 2 "$evalsweep" run job.json --accept-change
+    "$evalsweep" consolidate --output rebuilt.h5 runs/demo
+    for store in runs/demo/results.h5 rebuilt.h5; do
+        store_says $store model '"x"'
+        store_says $store n '"(differs)"'
+    done
+    mpi 2 "$evalsweep" run job.json --no-resume
+    store_says runs/demo/results.h5 n 25
+}
+
 # All that a site needs to have in one place: the program, and how to start it without Slurm's launcher.
 @test "what is installed runs by itself, and the job script for mpirun finds it" {
     cmake --install "$(dirname "$evalsweep")" --prefix "$work/site" >/dev/null
