@@ -456,6 +456,10 @@ static void test_quick_is_taken(void **state)
     es_result_reset(&result);
     assert_true(es_result_quick(text.data, text.len, &result));
     assert_string_equal(es_result_text(&result, result.attributes), "{\"a\":1,\"b\":\"x\"}");
+    text.len -= strlen("{\"a\":1,\"b\":\"x\"}}\n"); /* "attributes": and no value is no JSON */
+    es_buf_puts(&text, "}\n");
+    es_result_reset(&result);
+    assert_false(es_result_quick(text.data, text.len, &result));
     es_result_clear(&result);
     es_buf_clear(&text);
     es_grid_free(grid);
