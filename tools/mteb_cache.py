@@ -1,8 +1,9 @@
 """Pooled embeddings of every layer that one forward pass gave, until the layers have been scored.
 
-Up to a limit they stay in memory, oldest bundles making room first; the rest of the running bundle
-goes to memory-mapped files. These have no name from the start: whatever ends the process, kill -9
-too, also frees the disk, and there are no left-overs to look for.
+Up to a limit they stay in memory, the rest goes to memory-mapped files. These have no name from the
+start: whatever ends the process, kill -9 too, also frees the disk, and there are no left-overs to look
+for. Nothing outlives its bundle: a text is rounded a little differently in another batch, so a score
+would depend on which tasks came before, that is on the schedule.
 """
 
 import os
@@ -18,13 +19,10 @@ ROW_OVERHEAD_BYTES = 250  # key and index entry of a text, as measured with CPyt
 
 @dataclass(eq=False)
 class _Block:
-    """What one batch gave: array[row, i] is the embedding of keys[row] at layers[i]."""
+    """What one batch gave: array[row, i] is the embedding of its text `row` at layers[i]."""
 
-    keys: list[bytes]
     layers: tuple[int, ...]
     array: np.ndarray
-    bundle: int
-    memory_bytes: int  # 0: in a file
 
 
 class _Segment:
@@ -47,35 +45,18 @@ class _Segment:
 
 
 class EmbeddingCache:
-    """A bundle is a (checkpoint, task): begin() says which; put() and find() are about it.
-
-    Texts of earlier tasks of the same checkpoint are found too, as long as they are in memory.
-    """
+    """A bundle is a (checkpoint, task): begin() says which; put() and find() are about it."""
 
     def __init__(self, limit_bytes: int, folder: str | None = None):
         self.limit_bytes = limit_bytes
         self.folder = folder
-        self.memory_bytes = 0
-        self.spilled_bytes = 0
-        self._checkpoint: str | None = None
-        self._task: str | None = None
-        self._bundle = 0
-        self._blocks: list[_Block] = []  # oldest first
-        self._at: dict[bytes, tuple[_Block, int]] = {}
-        self._segment: _Segment | None = None
-        self._disk_is_full = False
+        self._bundle: tuple[str, str] | None = None
+        self.clear()
 
     def begin(self, checkpoint: str, task: str) -> None:
-        if checkpoint != self._checkpoint:
+        if (checkpoint, task) != self._bundle:
             self.clear()
-        elif task != self._task:
-            for block in [block for block in self._blocks if block.memory_bytes == 0]:
-                self._drop(block)
-            self._close_files()
-        else:
-            return
-        self._checkpoint, self._task = checkpoint, task
-        self._bundle += 1
+            self._bundle = checkpoint, task
 
     def find(self, key: bytes, layer: int) -> np.ndarray | None:
         block, row = self._at.get(key, (None, 0))
@@ -86,38 +67,24 @@ class EmbeddingCache:
     def put(self, keys: list[bytes], layers: tuple[int, ...], pooled: np.ndarray) -> None:
         """pooled: float32 [texts, layers, width]. Where there is no room it is not kept."""
         memory_bytes = pooled.nbytes + len(keys) * ROW_OVERHEAD_BYTES
-        self._make_room(memory_bytes)
-        if self.memory_bytes + memory_bytes > self.limit_bytes:
-            memory_bytes = 0
-            # With one layer nobody will come for it.
-            array = self._spill(pooled) if len(layers) > 1 else None
-            if array is None:
+        if self.memory_bytes + memory_bytes <= self.limit_bytes:
+            self.memory_bytes += memory_bytes
+        elif len(layers) > 1:  # with one layer nobody will come for it
+            pooled = self._spill(pooled)
+            if pooled is None:
                 return
-            pooled = array
-        block = _Block(keys, layers, pooled, self._bundle, memory_bytes)
-        self.memory_bytes += memory_bytes
-        self._blocks.append(block)
+        else:
+            return
+        block = _Block(layers, pooled)
         self._at.update((key, (block, row)) for row, key in enumerate(keys))
 
     def clear(self) -> None:
-        self._blocks.clear()
-        self._at.clear()
+        """The mappings go with the last reference to them, and with these the files."""
         self.memory_bytes = 0
-        self._close_files()
-
-    def _make_room(self, n_bytes: int) -> None:
-        while self._blocks and self.memory_bytes + n_bytes > self.limit_bytes:
-            oldest = self._blocks[0]
-            if oldest.bundle == self._bundle:
-                return
-            self._drop(oldest)
-
-    def _drop(self, block: _Block) -> None:
-        self._blocks.remove(block)
-        self.memory_bytes -= block.memory_bytes
-        for key in block.keys:
-            if self._at.get(key, (None,))[0] is block:
-                del self._at[key]
+        self.spilled_bytes = 0
+        self._at: dict[bytes, tuple[_Block, int]] = {}
+        self._segment: _Segment | None = None
+        self._disk_is_full = False
 
     def _spill(self, pooled: np.ndarray) -> np.ndarray | None:
         """A copy in a file, or None if the disk is full: then each layer is its own pass."""
@@ -135,9 +102,3 @@ class EmbeddingCache:
             part[:] = pooled
             self.spilled_bytes += pooled.nbytes
         return part
-
-    def _close_files(self) -> None:
-        """The mappings go with the last reference to them, and with these the files."""
-        self._segment = None
-        self._disk_is_full = False
-        self.spilled_bytes = 0

@@ -7,8 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mteb
+import numpy as np
 import pytest
+import tiny_tasks
 import xarray
+from mteb.models.abs_encoder import AbsEncoder
+from mteb_encoder import model_meta
+from mteb_model import Runner, Settings, load
 
 PROJECT = Path(__file__).resolve().parents[2]
 JOB = PROJECT / "jobs" / "tiny-pythia.json"
@@ -59,6 +65,39 @@ def test_the_store_has_what_the_markers_have(part):
         checkpoint, layer, task = path.parts[-4:-1]
         unit = {"checkpoint": checkpoint, "layer": int(layer.removeprefix("layer_")), "task": task}
         assert float(scores.sel(unit)) == marker["main_score"], unit
+
+
+class OneLayer(AbsEncoder):
+    """A checkpoint's layer as it comes out of the model: without bundles and without a cache."""
+
+    def __init__(self, checkpoint, layer):
+        folder = PROJECT / "build" / "tiny-pythia" / checkpoint
+        self.runner = Runner(Settings(device="cpu"))
+        self.runner.swap(load(folder, checkpoint, self.runner.dtype))
+        self.layer = layer
+        self.mteb_model_meta = model_meta("a/b", checkpoint, 96, {"layer": layer})
+
+    def encode(self, inputs, **_):
+        texts = [text for batch in inputs for text in batch["text"]]
+        distinct = list(dict.fromkeys(texts))
+        known = {}
+        for indices, pooled in self.runner.run(distinct, (self.layer,)):
+            known.update((distinct[i], vectors[0]) for i, vectors in zip(indices, pooled))
+        return np.stack([known[text] for text in texts])
+
+
+def test_every_score_is_that_of_mteb_and_this_layer_alone(part):
+    run_dir = part[0] / "runs" / "tiny-pythia"
+    for path in run_dir.rglob("done.json"):
+        checkpoint, layer, task = path.parts[-4:-1]
+        encoder = OneLayer(checkpoint, int(layer.removeprefix("layer_")))
+        plain = mteb.evaluate(encoder, tiny_task(task), cache=None, show_progress_bar=False)
+        score = json.loads(path.read_text())["main_score"]
+        assert score == pytest.approx(plain.task_results[0].get_score(), abs=1e-6), path
+
+
+def tiny_task(name):
+    return next(task for task in tiny_tasks.tasks() if task.metadata.name == name)
 
 
 def test_a_picture_of_the_trend(part, tmp_path):

@@ -205,16 +205,14 @@ def test_cache_finds_what_was_put(tmp_path):
         assert cache.find(b"y", 5) is None and cache.find(b"z", 3) is None
 
 
-def test_cache_keeps_earlier_tasks_while_there_is_room():
-    cache = EmbeddingCache(2 * (block(4, 0).nbytes + 4 * 250))
-    for task, value in (("A", 1), ("B", 2), ("C", 3)):
-        cache.begin("step0", task)
-        cache.put(keys(*(f"{task}{i}" for i in range(4))), (0, 1), block(4, value))
-    assert cache.find(b"A0", 0) is None
-    assert cache.find(b"B0", 0)[0] == 2 and cache.find(b"C3", 1)[0] == 3
-    assert cache.spilled_bytes == 0 and cache.memory_bytes <= cache.limit_bytes
-    cache.begin("step1", "C")
-    assert cache.find(b"C3", 1) is None and cache.memory_bytes == 0
+def test_cache_keeps_nothing_of_other_bundles():
+    cache = EmbeddingCache(1 << 20)
+    for bundle in (("step0", "A"), ("step0", "B"), ("step1", "B")):
+        cache.begin(*bundle)
+        assert cache.find(b"x", 0) is None and cache.memory_bytes == 0
+        cache.put(keys("x"), (0, 1), block(1, 1))
+        cache.begin(*bundle)
+        assert cache.find(b"x", 0)[0] == 1
 
 
 def mapped_files(folder):
@@ -236,8 +234,6 @@ def test_cache_spills_and_frees_the_disk(tmp_path, monkeypatch):
     assert len(mapped_files(tmp_path)) == 3
     cache.begin("step0", "B")
     assert not mapped_files(tmp_path)
-    assert cache.find(b"0.2", 1)[0] == 0  # what was in memory stays
-    assert cache.find(b"5.2", 1) is None
 
 
 def test_cache_spills_nothing_that_nobody_comes_for(tmp_path):
