@@ -11,6 +11,7 @@ import argparse
 import zipfile
 from time import perf_counter
 
+import sklearn
 from digits_train import (
     DEFAULT_FOLDER,
     LAYERS,
@@ -121,6 +122,7 @@ class Evaluator:
             "load_s": load_s,
             "pass_s": pass_s,
             "score_s": perf_counter() - started,
+            "attributes": {"n_layers": LAYERS[-1], "scikit_learn_version": sklearn.__version__},
         }
 
 

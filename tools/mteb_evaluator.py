@@ -145,6 +145,7 @@ class Evaluator:
             # Reading the data set is shared by the layers, as the pass is.
             "pass_s": task_s + encoder.pass_s,
             "score_s": elapsed_s - encoder.pass_s,
+            "attributes": self._attributes(),
         }
 
     def _use(self, checkpoint: str, next_checkpoint: str | None) -> float:
@@ -206,22 +207,35 @@ class Evaluator:
         os.replace(temporary, path)
 
     def _circumstances(self, unit: dict, encoder) -> dict:
-        loaded, meta = self.runner.loaded, encoder.mteb_model_meta
+        loaded = self.runner.loaded
         is_last = unit["layer"] == loaded.n_layers
         return {
-            "model": meta.name,
             "checkpoint": unit["checkpoint"],
             "layer": unit["layer"],
-            "n_layers": loaded.n_layers,
-            "width": meta.embed_dim,
             "final_norm": is_last and loaded.last_is_normed,
+            "experiment": encoder.mteb_model_meta.experiment_kwargs,
+            "versions": _versions(),
+            **self._in_common(),
+        }
+
+    def _attributes(self) -> dict:
+        """What holds of all units: it becomes attributes of the store, which know no objects."""
+        norm = "after" if self.runner.loaded.last_is_normed else "before"
+        versions = {f"{name.replace('-', '_')}_version": is_ for name, is_ in _versions().items()}
+        rule = f"layer N is hidden_states[N], 0 the embeddings; the last one {norm} the final norm"
+        return {**self._in_common(), "layer_rule": rule, **versions}
+
+    def _in_common(self) -> dict:
+        loaded = self.runner.loaded
+        return {
+            "model": self.checkpoints.model_name,
+            "n_layers": loaded.n_layers,
+            "width": loaded.model.config.hidden_size,
             "pooling": self.settings.pooling,
             "dtype": str(self.runner.dtype).removeprefix("torch."),
             "device": self.runner.device.type,
             "max_length": self.runner.max_length,
             "normalize": self.settings.normalize,
-            "experiment": meta.experiment_kwargs,
-            "versions": _versions(),
         }
 
 

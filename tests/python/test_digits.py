@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,10 @@ def test_every_task_of_the_job_has_scores(evaluator):
             assert values[main] == reply["main_score"]
             assert {entry["split"] for entry in reply["metrics"]} == {"test"}
             assert all(reply[part] >= 0 for part in ("load_s", "pass_s", "score_s"))
+            assert reply["attributes"] == {
+                "n_layers": digits_train.LAYERS[-1],
+                "scikit_learn_version": version("scikit-learn"),
+            }
 
 
 def test_training_makes_the_last_layer_better(evaluator):

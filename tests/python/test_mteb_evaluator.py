@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -157,6 +158,33 @@ def test_the_last_layer_went_through_the_final_norm_and_no_other(folder, tmp_pat
         evaluator.score(unit(layer=layer, output_dir=str(tmp_path)))
         about = json.loads((tmp_path / "Likeness.json").read_text())["evalsweep"]
         assert about["final_norm"] is (layer == mteb_world.N_LAYERS)
+
+
+def test_attributes_say_what_holds_of_every_unit(folder):
+    evaluator = make(folder, "--pooling", "last", "--normalize", "--max-length", "9")
+    replies = [evaluator.score(one) for one in (unit(), unit("step1", 2, "Topics"))]
+    attributes = replies[0]["attributes"]
+    assert replies[1]["attributes"] == attributes
+    assert {type(value) for value in attributes.values()} <= {str, int, bool}
+    assert attributes == {
+        "model": evaluator.checkpoints.model_name,
+        "n_layers": mteb_world.N_LAYERS,
+        "width": mteb_world.WIDTH,
+        "pooling": "last",
+        "dtype": str(evaluator.runner.dtype).removeprefix("torch."),
+        "device": evaluator.runner.device.type,
+        "max_length": 9,
+        "normalize": True,
+        "layer_rule": "layer N is hidden_states[N], 0 the embeddings; "
+        "the last one after the final norm",
+        "mteb_version": version("mteb"),
+        "torch_version": version("torch"),
+        "transformers_version": version("transformers"),
+        "scikit_learn_version": version("scikit-learn"),
+    }
+    evaluator.runner.loaded.last_is_normed = False
+    rule = evaluator.score(unit("step1"))["attributes"]["layer_rule"]
+    assert rule.endswith("the last one before the final norm")
 
 
 # ---- passes ----

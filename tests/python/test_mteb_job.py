@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import mteb
@@ -98,6 +99,29 @@ def test_every_score_is_that_of_mteb_and_this_layer_alone(part):
 
 def tiny_task(name):
     return next(task for task in tiny_tasks.tasks() if task.metadata.name == name)
+
+
+def evaluator_attributes(path):
+    with xarray.open_dataset(path) as store:
+        return {
+            name.removeprefix("evaluator_"): value
+            for name, value in store.attrs.items()
+            if name.startswith("evaluator_")
+        }
+
+
+def test_the_store_says_what_evaluated_it(part, tmp_path):
+    run_dir = part[0] / "runs" / "tiny-pythia"
+    attributes = evaluator_attributes(run_dir / "results.h5")
+    assert (attributes["n_layers"], attributes["normalize"]) == (6, 0)
+    assert (attributes["pooling"], attributes["device"]) == ("mean", "cpu")
+    assert attributes["torch_version"] == version("torch")
+    assert attributes["layer_rule"].startswith("layer N is hidden_states[N]")
+    # The markers alone say the same.
+    rebuilt = tmp_path / "rebuilt.h5"
+    command = [os.environ["EVALSWEEP"], "consolidate", "--output", rebuilt, run_dir]
+    subprocess.run(command, check=True, capture_output=True)
+    assert evaluator_attributes(rebuilt) == attributes
 
 
 def test_a_picture_of_the_trend(part, tmp_path):
