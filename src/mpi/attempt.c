@@ -261,7 +261,15 @@ static void take_own(struct es_attempt *attempt, struct es_result *own)
     *own = reply;
 }
 
-/* The scores of a reply, where the evaluator's own marker, which is kept, has none. */
+/* Attributes of a marker stand above those of the file beside it, here as when they are read. */
+static void take_own_attributes(struct es_attempt *attempt, const struct es_result *own)
+{
+    const char *text = es_result_text(own, own->attributes);
+    if (text[0])
+        attempt->result.attributes = es_result_keep(&attempt->result, text, strlen(text));
+}
+
+/* What a reply said, where the evaluator's own marker, which is kept, has no scores. */
 static int write_beside(struct es_attempt *attempt, struct es_err *err)
 {
     struct es_file_id marker = attempt->entry.marker;
@@ -281,13 +289,16 @@ static void succeed(struct es_attempt *attempt, int64_t ended_ns)
     bool has_scores = is_there && (!isnan(own.main_score) || own.n_metrics);
     if (has_scores)
         take_own(attempt, &own);
+    else
+        take_own_attributes(attempt, &own);
     es_result_clear(&own);
     stamp(attempt, ended_ns);
     if (attempt->result.failed)
         rc = es_err_nomem(&err, "keeping the scores");
     else if (!is_there && writes_markers(attempt))
         rc = write_marker(attempt, ES_MARKER_NAME, "", NULL, 0, &err);
-    else if (is_there && !has_scores && !isnan(attempt->result.main_score))
+    else if (is_there && !has_scores &&
+             (!isnan(attempt->result.main_score) || attempt->result.attributes))
         rc = write_beside(attempt, &err);
     if (rc < 0)
         fail_with(attempt, &err);

@@ -300,6 +300,28 @@ store_says() { # FILE NAME VALUE
     done
 }
 
+# The evaluator's own marker is kept: what it lacks of the reply is written beside it, where it is read again.
+@test "what the evaluator says goes with its own marker" {
+    local marker wrong
+    for marker in '\"note\":1' '\"attributes\":{\"n\":2}' '\"main_score\":1'; do
+        for wrong in --persistent --nan; do
+            rm -rf runs
+            write_job $wrong --attributes '{\"n\":1}' --marker "$marker"
+            "$evalsweep" run job.json --only checkpoint=step0,layer=21
+            "$evalsweep" consolidate --output rebuilt.h5 runs/demo
+            echo "$marker $wrong"
+            h5dump -N evaluator_n rebuilt.h5 | grep -F '(0)' >rebuilt || true
+            h5dump -N evaluator_n runs/demo/results.h5 | grep -F '(0)' >written || true
+            diff written rebuilt
+            case $marker in
+                *note*) grep -qF '(0): 1' rebuilt ;;
+                *attributes*) grep -qF '(0): 2' rebuilt ;;
+                *) [ ! -s rebuilt ] ;; # the marker is complete, and says nothing
+            esac
+        done
+    done
+}
+
 # A part is evaluated again by another evaluator, and then everything.
 @test "what evaluators say differently of themselves is called so" {
     write_job --attributes '{\"model\":\"x\",\"n\":24}'
