@@ -1,8 +1,11 @@
 #include "core/sched_state.h"
 
-/* When the number of a task's measured units has doubled, all of its bundles are looked at again.
- * As units also tell something of other tasks, so are others with each: as many as come to so much
- * computing, in costs of units. */
+/* When the number of a task's measured units has doubled, all of its bundles are looked at again. As
+ * units also tell something of other tasks, so are others with each: as many as it takes to have all
+ * seen so many times each time that the number of measurements has doubled, and then as many as come
+ * to so much computing, in costs of units. */
+#define REFRESH_TIMES 2ULL
+#define REFRESH_MOST 4096
 #define REFRESH_COSTS 4
 /* For a look that finds nothing to change. */
 #define LOOK_COSTS 4
@@ -297,11 +300,18 @@ static void refresh_task(struct es_sched *sched, uint32_t task)
 void es_bundle_refresh(struct es_sched *sched, uint32_t task)
 {
     uint32_t n = ++sched->n_measured[task];
+    uint64_t n_wanted = REFRESH_TIMES * sched->n_bundles / ++sched->n_learned;
     if ((n & (n - 1)) == 0)
         refresh_task(sched, task);
+    if (n_wanted > REFRESH_MOST)
+        n_wanted = REFRESH_MOST;
     sched->refresh_costs += REFRESH_COSTS;
-    while (sched->refresh_costs > 0) {
-        sched->refresh_costs -= refresh(sched, sched->refresh_next);
+    while (n_wanted > 0 || sched->refresh_costs > 0) {
+        int64_t n_costs = refresh(sched, sched->refresh_next);
+        if (n_wanted > 0)
+            n_wanted--;
+        else
+            sched->refresh_costs -= n_costs;
         sched->refresh_next =
             sched->refresh_next + 1 < sched->n_bundles ? sched->refresh_next + 1 : 0;
     }

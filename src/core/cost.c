@@ -18,7 +18,7 @@
 #define SD_TASK 1.3
 #define SD_LAYER 0.4
 #define SD_CELL 0.30 /* of a (task, layer) from task x layer */
-#define SD_CHECKPOINT 0.1
+#define SD_CHECKPOINT 0.2
 /* The first few checkpoints say as much of the tasks as of themselves: what is taken for the others
  * follows their mean with reserve. */
 #define CHECKPOINTS_BEFORE 8.0

@@ -131,6 +131,7 @@ struct es_sched {
 
     uint32_t refresh_next; /* the bundle whose costs are looked at again next */
     int64_t refresh_costs; /* to be computed still; less than 0: computed beforehand */
+    uint64_t n_learned;    /* units that were measured in this run */
     uint32_t *n_measured;  /* [n_tasks] units of each, in this run */
     bool *is_begun;        /* [n_tasks] somebody got a unit of it */
     uint32_t *layers; /* [n_layers] of the last action */

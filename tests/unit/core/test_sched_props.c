@@ -20,7 +20,7 @@
 #define MAX_WORKERS 9
 #define MAX_TRIES 8192
 #define SLOWEST 0.3
-#define WRONG_S 1000.0 /* a load is believed to take so long at most, or a unit to be late */
+#define WRONG_S 2000.0 /* what is believed to take 1000 s lets wait for others twice as long */
 
 /* What a case has beside an uneven grid. */
 enum {
