@@ -39,7 +39,7 @@ struct es_result {
     int32_t rank;    /* -1: not known */
     uint32_t host;   /* offsets for es_result_text; 0 is "" */
     uint32_t device;
-    uint32_t reason; /* why the unit failed; "" for success */
+    uint32_t reason;     /* why the unit failed; "" for success */
     uint32_t attributes; /* what the evaluator says of itself, as core/attributes.h has it */
 
     struct es_metric *metrics;

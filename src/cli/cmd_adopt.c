@@ -105,11 +105,12 @@ int es_cmd_adopt(int argc, char **argv)
     };
     const struct es_opt_spec spec = {
         .synopsis = "evalsweep adopt [OPTION]... RUN_DIR JOB",
-        .summary = "Lets the units that another run of the same layout has finished count in the run\n"
-                   "of JOB: their markers are linked into it (or copied), what is beside them is\n"
-                   "copied, and results.h5 is made anew. What is done here stays as it is, and nothing\n"
-                   "in RUN_DIR is changed. It may be running, and may be what array scripts left.\n"
-                   "Interrupted, do it again.",
+        .summary =
+            "Lets the units that another run of the same layout has finished count in the run\n"
+            "of JOB: their markers are linked into it (or copied), what is beside them is\n"
+            "copied, and results.h5 is made anew. What is done here stays as it is, and nothing\n"
+            "in RUN_DIR is changed. It may be running, and may be what array scripts left.\n"
+            "Interrupted, do it again.",
         .options = table,
         .n_options = sizeof table / sizeof table[0],
         .n_operands = 2,

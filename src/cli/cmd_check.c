@@ -18,8 +18,8 @@ static void print_grid(const struct es_job *job)
            es_grid_checkpoint(grid, nc - 1));
     printf("layers       %u: %d ... %d\n", nl, es_grid_layer(grid, 0), es_grid_layer(grid, nl - 1));
     printf("tasks        %u: %s ... %s\n", nt, es_grid_task(grid, 0), es_grid_task(grid, nt - 1));
-    printf("units        %u, and %u excluded\n",
-           es_grid_n_units(grid) - es_grid_n_excluded(grid), es_grid_n_excluded(grid));
+    printf("units        %u, and %u excluded\n", es_grid_n_units(grid) - es_grid_n_excluded(grid),
+           es_grid_n_excluded(grid));
     printf("evaluator   ");
     for (size_t i = 0; i < job->evaluator.n_command; i++)
         printf(" %s", job->evaluator.command[i]);

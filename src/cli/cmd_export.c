@@ -42,7 +42,8 @@ int es_cmd_export(int argc, char **argv)
     };
     const struct es_opt_spec spec = {
         .synopsis = "evalsweep export [OPTION]... RUN_DIR|JOB",
-        .summary = "Writes every metric of every finished unit to stdout, as a long CSV (RFC 4180).",
+        .summary =
+            "Writes every metric of every finished unit to stdout, as a long CSV (RFC 4180).",
         .options = table,
         .n_options = sizeof table / sizeof table[0],
         .n_operands = 1,

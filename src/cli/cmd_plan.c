@@ -23,7 +23,7 @@ struct plan {
     struct es_units *units;
     struct es_scan_summary summary;
     struct es_counts counts;
-    uint32_t *n_reusable; /* [n_reuse] of the job: what run would adopt from each first */
+    uint32_t *n_reusable;         /* [n_reuse] of the job: what run would adopt from each first */
     struct es_forecast *forecast; /* NULL: nothing is pending */
     double wall_s[N_WORKER_COUNTS];
     bool retries_failed; /* as run does, unless it is told not to */
@@ -83,8 +83,7 @@ static void print_json(const struct plan *p)
     es_buf_puts(&text, ",\"reuse\":{");
     for (size_t i = 0; p->n_reusable && i < n_reuse(p); i++) {
         es_buf_puts(&text, i ? "," : "");
-        es_buf_json_string(&text, p->target.job->run.reuse[i],
-                           strlen(p->target.job->run.reuse[i]));
+        es_buf_json_string(&text, p->target.job->run.reuse[i], strlen(p->target.job->run.reuse[i]));
         es_buf_printf(&text, ":%u", p->n_reusable[i]);
     }
     es_buf_puts(&text, "},\"wall_s\":{");
@@ -173,16 +172,17 @@ int es_cmd_plan(int argc, char **argv)
     const struct es_opt table[] = {
         {"time-limit", "TIME", "how many workers end within it: 12h, 1-00:00:00", NULL, &limit,
          NULL},
-        {"no-retry-failed", NULL, "the failed ones are left as they are, as by run", &no_retry_failed,
-         NULL, NULL},
+        {"no-retry-failed", NULL, "the failed ones are left as they are, as by run",
+         &no_retry_failed, NULL, NULL},
         {"json", NULL, "one JSON document on stdout", &json, NULL, NULL},
         {"set", "A.B=JSON", "override a value of the job file", NULL, NULL, &sets},
     };
     const struct es_opt_spec spec = {
         .synopsis = "evalsweep plan [OPTION]... RUN_DIR|JOB",
-        .summary = "Tells what is done, pending and failed, and predicts the wall time of the rest for\n"
-                   "1 to 64 workers. A run folder that the old array scripts left needs no job file.\n"
-                   "Nothing is written.",
+        .summary =
+            "Tells what is done, pending and failed, and predicts the wall time of the rest for\n"
+            "1 to 64 workers. A run folder that the old array scripts left needs no job file.\n"
+            "Nothing is written.",
         .options = table,
         .n_options = sizeof table / sizeof table[0],
         .n_operands = 1,
@@ -193,7 +193,8 @@ int es_cmd_plan(int argc, char **argv)
         exit_code = result == ES_OPT_HELP ? ES_EXIT_OK : ES_EXIT_USAGE;
     } else if (limit && !es_parse_duration(limit, &time_limit_s)) {
         es_say("reading the command line: --time-limit: expected a time such as 90m, 12h or "
-               "1-00:00:00, found \"%s\"", limit);
+               "1-00:00:00, found \"%s\"",
+               limit);
         exit_code = ES_EXIT_USAGE;
     } else {
         exit_code = plan(path, &sets, time_limit_s, !no_retry_failed, json);

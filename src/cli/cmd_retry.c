@@ -27,15 +27,17 @@ static int select_units(const struct retry_options *options, const struct es_gri
     bool has_any = false;
     for (size_t a = 0; a < 3; a++)
         for (size_t i = 0; i < axes[a].values->n; i++) {
-            int rc = es_selection_add(selection, grid, axes[a].axis, axes[a].values->values[i], err);
+            int rc =
+                es_selection_add(selection, grid, axes[a].axis, axes[a].values->values[i], err);
             if (rc < 0)
                 return rc;
             has_any = true;
         }
     if (options->done && !has_any)
-        return es_err_set(err, ES_ERR_USAGE, "clearing units", NULL,
-                          "--done needs --checkpoint, --layer or --task: clearing everything that is "
-                          "done is `run --no-resume`");
+        return es_err_set(
+            err, ES_ERR_USAGE, "clearing units", NULL,
+            "--done needs --checkpoint, --layer or --task: clearing everything that is "
+            "done is `run --no-resume`");
     return 0;
 }
 
@@ -104,8 +106,9 @@ int es_cmd_retry(int argc, char **argv)
     };
     const struct es_opt_spec spec = {
         .synopsis = "evalsweep retry [OPTION]... RUN_DIR|JOB",
-        .summary = "Makes failed units pending again by removing their failed.json, or finished ones\n"
-                   "(--done) by removing their done.json. The next run evaluates them.",
+        .summary =
+            "Makes failed units pending again by removing their failed.json, or finished ones\n"
+            "(--done) by removing their done.json. The next run evaluates them.",
         .options = table,
         .n_options = sizeof table / sizeof table[0],
         .n_operands = 1,

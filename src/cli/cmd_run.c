@@ -76,13 +76,13 @@ struct driver {
     struct es_cost *cost;
     struct es_lock *lock;
     struct es_keeper *keeper;
-    bool has_joined;    /* another driver owned the run when this one came */
-    int64_t started_ns; /* of the run */
+    bool has_joined;     /* another driver owned the run when this one came */
+    int64_t started_ns;  /* of the run */
     int64_t previous_ns; /* of its start before this one; INT64_MAX: there was none */
     struct es_company_config company;
     struct es_recorder *recorder;
     struct es_counts counts; /* when it started */
-    char run_dir[PATH_MAX]; /* absolute */
+    char run_dir[PATH_MAX];  /* absolute */
     struct es_provenance provenance;
     const struct launch *launch;
     double started_s; /* the process: the job's time counts from there */
@@ -222,7 +222,8 @@ static int open_run_folder(struct driver *d, struct es_err *err)
         rc = es_change_check(d->target.run_dir, d->target.job, d->options->accept_change,
                              "resuming the run",
                              "the evaluator or layout changed: --accept-change goes on all the "
-                             "same, another RUN_ID begins afresh", err);
+                             "same, another RUN_ID begins afresh",
+                             err);
     if (rc == 0)
         rc = es_provenance_init(&d->provenance, &d->target, err);
     if (rc == 0 && !d->has_joined)
@@ -367,9 +368,9 @@ static void say_start(const struct driver *d)
         (void)snprintf(failed, sizeof failed, ", %u failed and left so", counts.failed);
     es_say("%s %s: %u units: %u done%s, %u to do%s; %u rank%s; results in %s",
            d->has_joined ? "joining run" : "run", d->target.job->run.id,
-           counts.done + counts.pending + counts.failed, counts.done, failed,
-           d->n_pending, d->options->only.n ? " (--only)" : "", d->n_ranks,
-           d->n_ranks == 1 ? "" : "s", d->target.run_dir);
+           counts.done + counts.pending + counts.failed, counts.done, failed, d->n_pending,
+           d->options->only.n ? " (--only)" : "", d->n_ranks, d->n_ranks == 1 ? "" : "s",
+           d->target.run_dir);
 }
 
 /* --- Rank 0, the run itself --- */
@@ -494,14 +495,16 @@ static void say_end(const struct driver *d, int exit_code)
            unscored, failed, state->counts.pending, state->n_evaluated, state->n_skipped,
            state->n_retries, wall);
     if (exit_code == ES_EXIT_RESUBMIT)
-        es_say("stopped with work left (%s): submit it again with RUN_ID=%s",
-               d->outcome.why_ended, d->target.job->run.id);
+        es_say("stopped with work left (%s): submit it again with RUN_ID=%s", d->outcome.why_ended,
+               d->target.job->run.id);
     if (state->counts.failed)
         es_say("failed units have failed.json and log.txt in their folders; "
-               "evalsweep status %s lists them", d->target.run_dir);
+               "evalsweep status %s lists them",
+               d->target.run_dir);
     if (d->outcome.ending == ES_ENDING_LEFT) {
-        es_say("%u unit%s %s being done by another driver, which completes the run and its "
-               ES_STORE_NAME, state->counts.pending, state->counts.pending == 1 ? "" : "s",
+        es_say("%u unit%s %s being done by another driver, which completes the run and "
+               "its " ES_STORE_NAME,
+               state->counts.pending, state->counts.pending == 1 ? "" : "s",
                state->counts.pending == 1 ? "is" : "are");
     } else if (!d->end_fault.code) {
         es_say("results: %s/" ES_STORE_NAME, d->target.run_dir);

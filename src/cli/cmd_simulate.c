@@ -66,8 +66,8 @@ static int read_numbers(const struct simulate_options *options, struct simulatio
 {
     int64_t n_workers = 16, seed = 0;
     s->config.sched.policy = s->job->schedule.policy;
-    if (options->workers && (!es_parse_int(options->workers, &n_workers) || n_workers < 1 ||
-                             n_workers > 1000000))
+    if (options->workers &&
+        (!es_parse_int(options->workers, &n_workers) || n_workers < 1 || n_workers > 1000000))
         return bad_option("--workers", "a number of workers", options->workers, err);
     if (options->synthetic && (!es_parse_int(options->synthetic, &seed) || seed < 0))
         return bad_option("--synthetic", "a seed, 0 or more", options->synthetic, err);
@@ -108,7 +108,8 @@ static int use_trace(const char *path, double load_s, struct simulation *s, stru
         }
     if (n_outside || n_left_out)
         es_say("%s: %u rows are outside the grid, and %u units of the grid are not in it: both are "
-               "left out", path, n_outside, n_left_out);
+               "left out",
+               path, n_outside, n_left_out);
     s->times = (struct es_sim_times){.unit_s = s->unit_s, .load_s = s->load_s};
     return 0;
 }

@@ -20,7 +20,7 @@
 /* What is there after so much more time does not end by itself. */
 #define LEFT_BEHIND_S 5.0
 
-static char *word_path; /* NULL: nobody asked for it */
+static char *word_path;    /* NULL: nobody asked for it */
 static bool tells_by_word; /* and returns 0 */
 static double start_limit_s = START_LIMIT_S;
 

@@ -9,8 +9,8 @@
 #include <string.h>
 
 /* The reason in a unit's failed.json; "unknown" where it cannot be read. */
-static const char *read_reason(const struct es_target *target, uint32_t unit_id,
-                               struct es_buf *dir, struct es_buf *scratch, struct es_result *result)
+static const char *read_reason(const struct es_target *target, uint32_t unit_id, struct es_buf *dir,
+                               struct es_buf *scratch, struct es_result *result)
 {
     struct es_unit unit = es_grid_unit(target->grid, unit_id);
     es_buf_reset(dir);

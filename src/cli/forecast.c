@@ -17,9 +17,9 @@ struct es_forecast {
     enum es_policy policy;
     uint8_t *pending; /* [n_units] */
     uint32_t n_pending;
-    float *unit_s;    /* [n_units] expected times, as the simulated truth */
-    float *pass_s;    /* [n_checkpoints * n_tasks] */
-    double *load_s;   /* [n_checkpoints] */
+    float *unit_s;  /* [n_units] expected times, as the simulated truth */
+    float *pass_s;  /* [n_checkpoints * n_tasks] */
+    double *load_s; /* [n_checkpoints] */
 };
 
 int es_forecast_learn(const struct es_target *target, struct es_units *units,
@@ -62,8 +62,8 @@ static void fill_times(struct es_forecast *f)
     }
     for (uint32_t id = 0; id < es_grid_n_units(f->grid); id++) {
         struct es_unit unit = es_grid_unit(f->grid, id);
-        f->unit_s[id] = (float)es_cost_score(f->cost, id) +
-                        f->pass_s[unit.checkpoint * n_tasks + unit.task];
+        f->unit_s[id] =
+            (float)es_cost_score(f->cost, id) + f->pass_s[unit.checkpoint * n_tasks + unit.task];
     }
 }
 
@@ -92,8 +92,8 @@ int es_forecast_create(const struct es_target *target, struct es_units *units, b
     }
     const int8_t *status = es_units_columns(units).status;
     for (uint32_t id = 0; id < n_units; id++) {
-        f->pending[id] = status[id] == ES_STATUS_PENDING ||
-                         (retries_failed && status[id] == ES_STATUS_FAILED);
+        f->pending[id] =
+            status[id] == ES_STATUS_PENDING || (retries_failed && status[id] == ES_STATUS_FAILED);
         f->n_pending += f->pending[id];
     }
     fill_times(f);

@@ -6,7 +6,8 @@
 
 struct es_forecast;
 
-/* For the pending units of the table, and the failed ones if retries_failed. Target and table are borrowed until the free. */
+/* For the pending units of the table, and the failed ones if retries_failed. Target and table are
+ * borrowed until the free. */
 int es_forecast_create(const struct es_target *target, struct es_units *units, bool retries_failed,
                        struct es_forecast **ret_forecast, struct es_err *err);
 void es_forecast_free(struct es_forecast *forecast);

@@ -23,12 +23,12 @@ static const struct command {
     {"plan", "RUN_DIR|JOB", "what is done, pending, failed; predicted wall time", es_cmd_plan},
     {"run", "JOB", "evaluate what is pending (under srun or mpirun, or alone)", es_cmd_run},
     {"status", "RUN_DIR|JOB", "progress by checkpoint, rate, ETA, failures", es_cmd_status},
-    {"consolidate", "RUN_DIR|JOB", "rebuild results.h5 from the markers alone",
-     es_cmd_consolidate},
+    {"consolidate", "RUN_DIR|JOB", "rebuild results.h5 from the markers alone", es_cmd_consolidate},
     {"export", "RUN_DIR|JOB", "long CSV of every metric on stdout", es_cmd_export},
     {"retry", "RUN_DIR|JOB", "clear failed (or done) units, to run them again", es_cmd_retry},
     {"adopt", "RUN_DIR JOB", "let another run's finished units count in this one", es_cmd_adopt},
-    {"simulate", "JOB", "the scheduler on a virtual clock: what a sweep will take", es_cmd_simulate},
+    {"simulate", "JOB", "the scheduler on a virtual clock: what a sweep will take",
+     es_cmd_simulate},
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -64,7 +64,8 @@ static int close_stdout(int exit_code)
     return exit_code == ES_EXIT_OK ? ES_EXIT_INTERNAL : exit_code;
 }
 
-/* Cron and daemons may start us without: what we open must not take the place of one of the three. */
+/* Cron and daemons may start us without: what we open must not take the place of one of the three.
+ */
 static void fill_standard_descriptors(void)
 {
     int fd;

@@ -29,8 +29,8 @@ struct es_opt {
 };
 
 struct es_opt_spec {
-    const char *synopsis; /* "evalsweep run [OPTION]... JOB" */
-    const char *summary;  /* what the command does, a few lines */
+    const char *synopsis;         /* "evalsweep run [OPTION]... JOB" */
+    const char *summary;          /* what the command does, a few lines */
     const struct es_opt *options; /* [n_options] */
     size_t n_options;
     size_t n_operands; /* all of them are needed */

@@ -12,7 +12,7 @@ struct es_provenance {
     struct es_buf versions; /* JSON */
     char *job_text;         /* of the job as run; NULL for an old tree */
     size_t job_text_n;
-    struct es_buf adopted;  /* the run folders that results were adopted from */
+    struct es_buf adopted; /* the run folders that results were adopted from */
     struct es_attribute attributes[ES_PROVENANCE_MAX]; /* [n]; borrows from here and the target */
     size_t n;
 };

@@ -25,7 +25,8 @@ int es_reuse_source(const struct es_target *target, const char *source_dir, stru
     *ret_counts = (struct es_reuse_counts){0};
     int rc = target->job ? es_change_check(source_dir, target->job, accept_change, "adopting units",
                                            "its evaluator or layout is another: --accept-change "
-                                           "takes its results all the same", err)
+                                           "takes its results all the same",
+                                           err)
                          : 0;
     if (rc == 0)
         rc = es_adopt_find(&config, units, &found, err);

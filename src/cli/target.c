@@ -97,9 +97,8 @@ static int read_store(struct es_target *target, struct es_units *units, struct e
     return 0;
 }
 
-int es_target_scan(struct es_target *target, bool look_for_failed,
-                   struct es_units **ret_units, struct es_scan_summary *ret_summary,
-                   struct es_err *err)
+int es_target_scan(struct es_target *target, bool look_for_failed, struct es_units **ret_units,
+                   struct es_scan_summary *ret_summary, struct es_err *err)
 {
     struct es_units *units = NULL;
     struct es_scan_options options = {.not_before_ns = target->not_before_ns,
@@ -175,15 +174,15 @@ static void say_bad_markers(const struct es_target *target, const struct es_scan
            n_bad == 1 ? " is" : "s are", unit);
     for (int s = ES_MARKER_EMPTY; s < ES_MARKER_N_STATES; s++)
         if (summary->n_markers[s])
-            es_say("  %u %s", summary->n_markers[s],
-                   es_marker_state_text((enum es_marker_state)s));
+            es_say("  %u %s", summary->n_markers[s], es_marker_state_text((enum es_marker_state)s));
 }
 
 void es_target_say_findings(const struct es_target *target, const struct es_scan_summary *summary)
 {
     if (target->n_outside)
         es_say("%u results are outside the grid: their folders are left alone, and results.h5 has "
-               "the grid only", target->n_outside);
+               "the grid only",
+               target->n_outside);
     say_bad_markers(target, summary);
 }
 
@@ -221,8 +220,8 @@ int es_selection_add(struct es_selection *selection, const struct es_grid *grid,
                           "expected checkpoint, layer or task");
     }
     if (index == ES_GRID_NONE)
-        return es_err_set(err, ES_ERR_USAGE, "selecting units", value,
-                          "the grid has no such %s", axis);
+        return es_err_set(err, ES_ERR_USAGE, "selecting units", value, "the grid has no such %s",
+                          axis);
     return mark(flags, n, index, err);
 }
 

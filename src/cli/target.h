@@ -11,14 +11,14 @@
 #include "run/scan.h"
 
 struct es_target {
-    struct es_job *job;          /* NULL for an old tree */
-    struct es_grid *old_grid;    /* of an old tree, owned; else NULL */
-    const struct es_grid *grid;  /* whichever there is */
+    struct es_job *job;         /* NULL for an old tree */
+    struct es_grid *old_grid;   /* of an old tree, owned; else NULL */
+    const struct es_grid *grid; /* whichever there is */
     struct es_layout *layout;
     char *run_dir;
-    int64_t not_before_ns; /* the run's epoch; INT64_MIN: none */
+    int64_t not_before_ns;        /* the run's epoch; INT64_MIN: none */
     int64_t failed_not_before_ns; /* older failed.json do not count; 0: any does */
-    uint32_t n_outside;    /* once scanned: results in the store that the grid does not have */
+    uint32_t n_outside; /* once scanned: results in the store that the grid does not have */
 };
 
 /* Opens a JOB or RUN_DIR. sets may be NULL. The environment's RUN_ID counts for a job file only. */
@@ -28,9 +28,8 @@ void es_target_close(struct es_target *target);
 
 /* The table of its units, from the store and the markers. A store that cannot be read is said and
  * done without. Free with es_units_free. */
-int es_target_scan(struct es_target *target, bool look_for_failed,
-                   struct es_units **ret_units, struct es_scan_summary *ret_summary,
-                   struct es_err *err);
+int es_target_scan(struct es_target *target, bool look_for_failed, struct es_units **ret_units,
+                   struct es_scan_summary *ret_summary, struct es_err *err);
 
 /* Takes the lock of a run whose folder is made, or joins it (run/lock.h); tells of a long wait. */
 int es_target_enter(const struct es_target *target, bool may_join, struct es_lock **ret_lock,

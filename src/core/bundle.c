@@ -1,9 +1,9 @@
 #include "core/sched_state.h"
 
-/* When the number of a task's measured units has doubled, all of its bundles are looked at again. As
- * units also tell something of other tasks, so are others with each: as many as it takes to have all
- * seen so many times each time that the number of measurements has doubled, and then as many as come
- * to so much computing, in costs of units. */
+/* When the number of a task's measured units has doubled, all of its bundles are looked at again.
+ * As units also tell something of other tasks, so are others with each: as many as it takes to have
+ * all seen so many times each time that the number of measurements has doubled, and then as many as
+ * come to so much computing, in costs of units. */
 #define REFRESH_TIMES 2ULL
 #define REFRESH_MOST 4096
 #define REFRESH_COSTS 4

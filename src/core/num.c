@@ -111,9 +111,9 @@ bool es_parse_duration(const char *text, double *ret_seconds)
     return true;
 }
 
-/* A number of whole billionths (times, counts, most scores) is written as such, several times faster
- * than by printf and strtod: dividing the same two numbers again, correctly rounded, is what a reader
- * does. False: it is none. */
+/* A number of whole billionths (times, counts, most scores) is written as such, several times
+ * faster than by printf and strtod: dividing the same two numbers again, correctly rounded, is what
+ * a reader does. False: it is none. */
 static bool format_billionths(double value, char ret_text[32])
 {
     const uint64_t billion = 1000000000;

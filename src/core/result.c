@@ -15,10 +15,18 @@ void es_result_init(struct es_result *result)
 void es_result_reset(struct es_result *result)
 {
     struct es_result empty = {
-        .main_score = (double)NAN, .evaluation_time_s = (double)NAN, .started_s = (double)NAN,
-        .finished_s = (double)NAN, .load_s = (double)NAN,            .pass_s = (double)NAN,
-        .score_s = (double)NAN,    .rank = -1,                       .metrics = result->metrics,
-        .metrics_cap = result->metrics_cap, .text = result->text, .text_cap = result->text_cap,
+        .main_score = (double)NAN,
+        .evaluation_time_s = (double)NAN,
+        .started_s = (double)NAN,
+        .finished_s = (double)NAN,
+        .load_s = (double)NAN,
+        .pass_s = (double)NAN,
+        .score_s = (double)NAN,
+        .rank = -1,
+        .metrics = result->metrics,
+        .metrics_cap = result->metrics_cap,
+        .text = result->text,
+        .text_cap = result->text_cap,
     };
     *result = empty;
 }

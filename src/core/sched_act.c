@@ -62,8 +62,7 @@ static void assign(struct es_sched *sched, uint32_t worker, uint32_t bundle, dou
 {
     double most_s =
         fmin(limit_s(sched, worker, bundle, now_s), es_end_room_s(sched, bundle, worker));
-    uint32_t n =
-        es_bundle_take(sched, bundle, worker, most_s, sched->n_layers, sched->layers);
+    uint32_t n = es_bundle_take(sched, bundle, worker, most_s, sched->n_layers, sched->layers);
     es_group_changed(sched, es_bundle_group(sched, bundle));
     give(sched, worker, bundle, sched->layers, n, now_s, ret_action);
 }
@@ -151,8 +150,8 @@ static bool relieve(struct es_sched *sched, double now_s, struct es_action *ret_
     return true;
 }
 
-/* What would begin last of all, if it is not expected to end before the job does: units that run take
- * longer than was thought. */
+/* What would begin last of all, if it is not expected to end before the job does: units that run
+ * take longer than was thought. */
 static bool recall_late(struct es_sched *sched, double now_s, struct es_action *ret_action)
 {
     uint32_t worker = sched->victims;

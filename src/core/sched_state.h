@@ -96,10 +96,10 @@ struct es_sched {
     struct es_unit_list
         delayed[ES_SCHED_N_DELAYED]; /* by number of failures: each in order of its time */
     uint32_t n_ready, n_delayed, n_promised, n_held, n_parked;
-    double end_s; /* of the job's time, or INFINITY; then what follows is not used */
-    double now_s; /* of the last look for an action */
-    double fastest; /* speed of any worker so far */
-    struct es_unit_list late;         /* LATE units */
+    double end_s;             /* of the job's time, or INFINITY; then what follows is not used */
+    double now_s;             /* of the last look for an action */
+    double fastest;           /* speed of any worker so far */
+    struct es_unit_list late; /* LATE units */
     struct es_heap_node *fit_nodes;   /* [n_bundles] */
     uint32_t fit;                     /* heap of bundles that have units: longest unit first */
     struct es_heap_node *short_nodes; /* [n_bundles] */
@@ -134,7 +134,7 @@ struct es_sched {
     uint64_t n_learned;    /* units that were measured in this run */
     uint32_t *n_measured;  /* [n_tasks] units of each, in this run */
     bool *is_begun;        /* [n_tasks] somebody got a unit of it */
-    uint32_t *layers; /* [n_layers] of the last action */
+    uint32_t *layers;      /* [n_layers] of the last action */
 };
 
 /* bundle.c */

@@ -1,4 +1,5 @@
-/* Strings by small codes: each distinct text is kept once and numbered from 0 in order of arrival. */
+/* Strings by small codes: each distinct text is kept once and numbered from 0 in order of arrival.
+ */
 #ifndef ES_CORE_STRTAB_H
 #define ES_CORE_STRTAB_H
 
@@ -15,7 +16,8 @@ struct es_strtab {
     size_t n_slots;
 };
 
-/* The code of text (len bytes, or up to a NUL among them), added if it is new. 0, or ES_ERR_NOMEM with the table unchanged. */
+/* The code of text (len bytes, or up to a NUL among them), added if it is new. 0, or ES_ERR_NOMEM
+ * with the table unchanged. */
 int es_strtab_add(struct es_strtab *tab, const char *text, size_t len, uint32_t *ret_code);
 
 /* The code of text, or ES_STRTAB_NONE. */

@@ -64,8 +64,8 @@ int es_capture(const char *const *argv, double limit_s, int stop_fd, size_t limi
     struct es_process_command command = {.path = path, .argv = args.wanted, .envp = environ};
     int rc = es_process_start(&process, &command, NULL, err);
     if (rc == 0) {
-        bool has_ended = wait_for_end(&process, es_clock_mono_s() + limit_s, stop_fd, limit_bytes,
-                                      output, &end);
+        bool has_ended =
+            wait_for_end(&process, es_clock_mono_s() + limit_s, stop_fd, limit_bytes, output, &end);
         if (has_ended)
             es_process_end_text(&end, how, sizeof how);
         if (!has_ended || end.exit_code != 0)

@@ -41,8 +41,8 @@ static const char *task_name(const struct es_attempt *attempt)
     return es_grid_task(attempt->job->grid, attempt->unit.task);
 }
 
-/* A valid marker in the unit's folder (dir, relative to dir_fd): its scores into result, its identity
- * into the entry. */
+/* A valid marker in the unit's folder (dir, relative to dir_fd): its scores into result, its
+ * identity into the entry. */
 static bool marker_is_there(struct es_attempt *attempt, int dir_fd, const char *dir,
                             struct es_result *result)
 {
@@ -128,8 +128,9 @@ static int open_folder(struct es_attempt *attempt, struct es_err *err)
     return 0;
 }
 
-/* Takes the lease of the unit's bundle: once for what was assigned together. (It is dropped when all of
- * the bundle is through, and what comes back in spite of that comes with another assignment.) */
+/* Takes the lease of the unit's bundle: once for what was assigned together. (It is dropped when
+ * all of the bundle is through, and what comes back in spite of that comes with another
+ * assignment.) */
 static int take_lease(struct es_attempt *attempt, struct es_err *err)
 {
     char name[ES_LEASE_NAME_SIZE];
@@ -145,8 +146,8 @@ static int take_lease(struct es_attempt *attempt, struct es_err *err)
     return 0;
 }
 
-/* Whether the unit has failed for good in this run, on another driver; what its failed.json tells goes
- * to result. */
+/* Whether the unit has failed for good in this run, on another driver; what its failed.json tells
+ * goes to result. */
 static bool has_failed(struct es_attempt *attempt)
 {
     struct stat st;
@@ -285,7 +286,8 @@ static void succeed(struct es_attempt *attempt, int64_t ended_ns)
     struct es_result own;
     int rc = 0;
     es_result_init(&own);
-    bool is_there = attempt->evaluator && marker_is_there(attempt, attempt->run_dir_fd, attempt->dir.data, &own);
+    bool is_there = attempt->evaluator &&
+                    marker_is_there(attempt, attempt->run_dir_fd, attempt->dir.data, &own);
     bool has_scores = is_there && (!isnan(own.main_score) || own.n_metrics);
     if (has_scores)
         take_own(attempt, &own);
@@ -311,8 +313,8 @@ static void end_without_result(struct es_attempt *attempt, const struct es_outco
                                const char *reason)
 {
     es_result_reset(&attempt->result);
-    if (attempt->evaluator && marker_is_there(attempt, attempt->run_dir_fd, attempt->dir.data,
-                                              &attempt->result)) {
+    if (attempt->evaluator &&
+        marker_is_there(attempt, attempt->run_dir_fd, attempt->dir.data, &attempt->result)) {
         if (isnan(attempt->result.finished_s))
             stamp(attempt, outcome->ended_ns);
         attempt->entry.total_s = (double)NAN; /* of a broken process: nothing to learn from */
@@ -347,8 +349,8 @@ static void take_reply(struct es_attempt *attempt, const struct es_outcome *outc
     }
 }
 
-/* A result.json that was cut, by a full disk say, or cannot be read, is no score that was left out on
- * purpose. NULL: there is none, or it is one without a score. */
+/* A result.json that was cut, by a full disk say, or cannot be read, is no score that was left out
+ * on purpose. NULL: there is none, or it is one without a score. */
 static const char *result_fault(struct es_attempt *attempt)
 {
     cJSON *root = NULL;
@@ -374,7 +376,8 @@ static void take_files(struct es_attempt *attempt, const struct es_outcome *outc
     if (fault)
         end_without_result(attempt, outcome, fault);
     else if (!found && attempt->job->evaluator.require_score)
-        end_without_result(attempt, outcome, "there is neither result.json nor an MTEB result file");
+        end_without_result(attempt, outcome,
+                           "there is neither result.json nor an MTEB result file");
     else
         succeed(attempt, outcome->ended_ns);
 }
@@ -391,15 +394,15 @@ static const char *last_line(const char *tail, size_t n, size_t n_most, size_t *
     return tail + start;
 }
 
-/* "exit code 1: ModuleNotFoundError: No module named 'mteb'": what people look for in the log. An exit
- * code of 0 is no reason by itself: what was wrong is that no reply came before it. */
+/* "exit code 1: ModuleNotFoundError: No module named 'mteb'": what people look for in the log. An
+ * exit code of 0 is no reason by itself: what was wrong is that no reply came before it. */
 static void end_with_exit(struct es_attempt *attempt, const struct es_outcome *outcome)
 {
     char reason[320];
     const char *lack = strcmp(outcome->exit_text, "exit code 0") == 0 ? "no reply before " : "";
     size_t n = 0;
-    const char *line = last_line(outcome->log_tail ? outcome->log_tail : "", outcome->log_tail_n,
-                                 200, &n);
+    const char *line =
+        last_line(outcome->log_tail ? outcome->log_tail : "", outcome->log_tail_n, 200, &n);
     (void)snprintf(reason, sizeof reason, "%s%s%s%.*s", lack, outcome->exit_text, n ? ": " : "",
                    (int)n, line);
     end_without_result(attempt, outcome, reason);

@@ -1,5 +1,5 @@
-/* One try at a unit: looks whether it is done already, makes its folder, hands it to the evaluator, and
- * turns the evaluator's outcome into a result, with done.json or failed.json on disk.
+/* One try at a unit: looks whether it is done already, makes its folder, hands it to the evaluator,
+ * and turns the evaluator's outcome into a result, with done.json or failed.json on disk.
  *
  *     es_attempt_begin(&attempt, unit, n, bundle);
  *     while (es_attempt_is_running(&attempt)) ... poll, es_evaluator_step, es_attempt_step ...
@@ -40,7 +40,7 @@ struct es_attempt {
     uint32_t number; /* of the try, from 1 */
     int dir_fd;
     int64_t begun_ns;
-    int64_t null_until_ns;       /* mode null: when it ends */
+    int64_t null_until_ns;        /* mode null: when it ends */
     struct es_result_entry entry; /* valid once it does not run any more */
     struct es_result result;
 

@@ -13,8 +13,8 @@ static void bundle_free(struct es_backlog_bundle *bundle)
 }
 
 static struct es_backlog_bundle *bundle_create(const struct es_grid *grid,
-                                             const struct es_wire_bundle *head,
-                                             const struct es_wire_layer *layers)
+                                               const struct es_wire_bundle *head,
+                                               const struct es_wire_layer *layers)
 {
     struct es_backlog_bundle *bundle = es_mem_calloc(1, sizeof *bundle);
     if (!bundle)
@@ -47,7 +47,7 @@ static bool is_in_grid(const struct es_grid *grid, const struct es_wire_bundle *
 }
 
 int es_backlog_append(struct es_backlog *backlog, const struct es_grid *grid,
-                    const struct es_message *message)
+                      const struct es_message *message)
 {
     struct es_wire_reader reader = es_wire_read(message);
     struct es_wire_bundle head;
@@ -76,7 +76,7 @@ int es_backlog_append(struct es_backlog *backlog, const struct es_grid *grid,
 }
 
 bool es_backlog_take(struct es_backlog *backlog, struct es_unit *ret_unit, uint32_t *ret_attempt,
-                   const struct es_backlog_bundle **ret_bundle)
+                     const struct es_backlog_bundle **ret_bundle)
 {
     while (backlog->first && backlog->first->n_begun == backlog->first->head.n_layers) {
         struct es_backlog_bundle *ended = backlog->first;

@@ -25,17 +25,18 @@ struct es_backlog {
 
 /* Appends the bundles of an ASSIGN. ES_ERR_PROTOCOL: malformed, or units outside the grid. */
 int es_backlog_append(struct es_backlog *backlog, const struct es_grid *grid,
-                    const struct es_message *message);
+                      const struct es_message *message);
 
-/* Takes the next unit: its attempt, and its bundle (borrowed until the next take, append excluded), where
- * it is layers[n_begun - 1]. False: nothing waits. */
+/* Takes the next unit: its attempt, and its bundle (borrowed until the next take, append excluded),
+ * where it is layers[n_begun - 1]. False: nothing waits. */
 bool es_backlog_take(struct es_backlog *backlog, struct es_unit *ret_unit, uint32_t *ret_attempt,
-                   const struct es_backlog_bundle **ret_bundle);
+                     const struct es_backlog_bundle **ret_bundle);
 
 /* Takes one unit out that was not taken yet. False: it is not waiting here. */
 bool es_backlog_remove(struct es_backlog *backlog, struct es_unit unit);
 
-/* Takes one unit of a (checkpoint, task) out that was not taken yet. False: none is waiting here. */
+/* Takes one unit of a (checkpoint, task) out that was not taken yet. False: none is waiting here.
+ */
 bool es_backlog_remove_of(struct es_backlog *backlog, uint32_t checkpoint, uint32_t task,
                           struct es_unit *ret_unit);
 

@@ -41,9 +41,8 @@ static bool read_failed(const struct es_company_config *config, int run_dir_fd, 
 }
 
 /* The units whose lines are missing; each marker is read again, as the table has not all of it. */
-static int add_lines(const struct es_company_config *config, int run_dir_fd,
-                     struct es_units *units, struct es_progress *progress, uint8_t *has_line,
-                     struct es_err *err)
+static int add_lines(const struct es_company_config *config, int run_dir_fd, struct es_units *units,
+                     struct es_progress *progress, uint8_t *has_line, struct es_err *err)
 {
     const struct es_grid *grid = es_units_grid(units);
     struct es_units_columns columns = es_units_columns(units);
@@ -61,10 +60,10 @@ static int add_lines(const struct es_company_config *config, int run_dir_fd,
         es_layout_unit_dir(config->layout, grid, unit, &dir);
         if (dir.failed)
             break;
-        bool is_there =
-            is_done ? es_marker_read(run_dir_fd, dir.data, task, config->not_before_ns, &scratch,
-                                     &result, NULL) == ES_MARKER_VALID
-                    : read_failed(config, run_dir_fd, dir.data, task, &scratch, &result);
+        bool is_there = is_done
+                            ? es_marker_read(run_dir_fd, dir.data, task, config->not_before_ns,
+                                             &scratch, &result, NULL) == ES_MARKER_VALID
+                            : read_failed(config, run_dir_fd, dir.data, task, &scratch, &result);
         if (!is_there)
             continue; /* deleted since, or of an earlier start */
         es_progress_add(progress, grid, id, (enum es_status)columns.status[id], &result);
@@ -114,13 +113,12 @@ int es_catch_up_previous(const struct es_company_config *config, const char *run
     return rc;
 }
 
-int es_catch_up(const struct es_company_config *config, const char *run_dir,
-                struct es_units *units, struct es_progress *progress, uint8_t *has_line,
-                const uint8_t *is_lost, struct es_err *err)
+int es_catch_up(const struct es_company_config *config, const char *run_dir, struct es_units *units,
+                struct es_progress *progress, uint8_t *has_line, const uint8_t *is_lost,
+                struct es_err *err)
 {
-    struct es_scan_options options = {.not_before_ns = config->not_before_ns,
-                                      .look_for_failed = true,
-                                      .stays_failed = is_lost};
+    struct es_scan_options options = {
+        .not_before_ns = config->not_before_ns, .look_for_failed = true, .stays_failed = is_lost};
     struct es_scan_summary summary;
     if (!config->keeps_failed)
         options.failed_not_before_ns = config->started_ns;

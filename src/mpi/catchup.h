@@ -13,9 +13,9 @@
  * already. is_lost[unit]: failed for good on this driver, which stays so where no failed.json could
  * be written.
  */
-int es_catch_up(const struct es_company_config *config, const char *run_dir,
-                struct es_units *units, struct es_progress *progress, uint8_t *has_line,
-                const uint8_t *is_lost, struct es_err *err);
+int es_catch_up(const struct es_company_config *config, const char *run_dir, struct es_units *units,
+                struct es_progress *progress, uint8_t *has_line, const uint8_t *is_lost,
+                struct es_err *err);
 
 /* The same at the start of a run, for what the start before it finished as its driver was killed:
  * the marker was there, and not the line yet. Nothing older gets one, nor anything in a run that

@@ -28,18 +28,18 @@ struct es_company {
     const struct es_grid *grid;
     struct es_drivers *drivers;
     int run_dir_fd;
-    int leases_fd;      /* to drop our own; those of others are read through one opened anew */
-    uint32_t *n_left;   /* [n_bundles] units to run that are neither done nor failed for good */
+    int leases_fd;    /* to drop our own; those of others are read through one opened anew */
+    uint32_t *n_left; /* [n_bundles] units to run that are neither done nor failed for good */
     uint32_t n_bundles_left; /* with such units */
-    uint8_t *flags;     /* [n_units] IS_... */
+    uint8_t *flags;          /* [n_units] IS_... */
     struct parked *parked;
     size_t n_bundles_parked;
     size_t parked_cap;
     uint32_t n_parked;
     bool owns;
     bool had_others;
-    bool has_swept;  /* leases of drivers that were gone when this one came to own the lock */
-    bool all_live;   /* at the last look: whoever holds what is parked */
+    bool has_swept; /* leases of drivers that were gone when this one came to own the lock */
+    bool all_live;  /* at the last look: whoever holds what is parked */
     char heir[ES_HOLDER_ID_SIZE]; /* one of them */
     struct es_buf dir;
     struct es_buf scratch;
@@ -85,8 +85,8 @@ int es_company_create(const struct es_company_config *config, const char *run_di
     company->had_others = !company->owns;
     es_result_init(&company->result);
     company->flags = es_mem_calloc(es_grid_n_units(grid), 1);
-    company->n_left = es_mem_calloc(
-        (size_t)es_grid_n_checkpoints(grid) * es_grid_n_tasks(grid), sizeof *company->n_left);
+    company->n_left = es_mem_calloc((size_t)es_grid_n_checkpoints(grid) * es_grid_n_tasks(grid),
+                                    sizeof *company->n_left);
     company->run_dir_fd = company->leases_fd = -1;
     int rc = open_folders(company, run_dir, err);
     if (rc == 0 && (!company->flags || !company->n_left))

@@ -36,8 +36,8 @@ struct coordinator {
     struct es_buf job_text;
     struct es_roster roster;
     struct es_failures *failures;
-    struct es_pulse *pulse; /* NULL: the ranks do not beat */
-    struct es_buf *assign; /* [n_ranks] an ASSIGN message in the making for each */
+    struct es_pulse *pulse;       /* NULL: the ranks do not beat */
+    struct es_buf *assign;        /* [n_ranks] an ASSIGN message in the making for each */
     struct es_wire_layer *layers; /* [n_layers of the grid] scratch */
     struct es_buf message;        /* scratch */
     struct es_result result;      /* scratch */
@@ -48,9 +48,9 @@ struct coordinator {
     double report_due_s;
     double status_due_s;
     double fault_due_s;
-    bool was_ready; /* some worker was: the evaluator can be started */
+    bool was_ready;      /* some worker was: the evaluator can be started */
     double drained_by_s; /* while stopping: when to go on without the rest */
-    double quit_by_s; /* once QUIT was sent: when to go on without the answers */
+    double quit_by_s;    /* once QUIT was sent: when to go on without the answers */
     struct es_err fault; /* what made the run impossible; code 0: nothing */
 };
 
@@ -344,8 +344,7 @@ static void take_out(struct coordinator *c, uint32_t worker)
 {
     char why[400];
     (void)snprintf(why, sizeof why, "%u units in a row failed on it (device %s)",
-                   c->config->job->limits.max_consecutive_failures,
-                   c->roster.ranks[worker].device);
+                   c->config->job->limits.max_consecutive_failures, c->roster.ranks[worker].device);
     es_drain_encode(0, &c->message);
     send(c, worker, &c->message);
     lose_worker(c, worker, why);
@@ -481,8 +480,8 @@ static void mind_others(struct coordinator *c)
             take_news_entry(c, &entry);
         es_message_clear(&message);
     }
-    bool is_through = es_sched_n_pending(c->sched) + es_sched_n_held(c->sched) == 0 &&
-                      !c->stopping.is_stopping;
+    bool is_through =
+        es_sched_n_pending(c->sched) + es_sched_n_held(c->sched) == 0 && !c->stopping.is_stopping;
     for (uint32_t r = 0; is_through && r < c->roster.n_ranks; r++)
         confirm_failures(c, r); /* what is in doubt counts at the end */
     es_recorder_want_to_leave(c->config->recorder, is_through ? es_sched_n_parked(c->sched) : 0);
@@ -728,8 +727,7 @@ static void watch_time(struct coordinator *c)
 /* What is left would take longer than there is time: no reason to hold on to the GPUs. */
 static void stop_if_stuck(struct coordinator *c)
 {
-    if (es_roster_count(&c->roster, ES_RANK_CONFIGURED) > 0 ||
-        !es_sched_is_stuck(c->sched, now()))
+    if (es_roster_count(&c->roster, ES_RANK_CONFIGURED) > 0 || !es_sched_is_stuck(c->sched, now()))
         return;
     c->stopping.is_stopping = true;
     c->stopping.until_s = now();
@@ -820,8 +818,8 @@ static void wait_for_byes(struct coordinator *c)
         watch_ranks(c);
         take_signals(c); /* an evaluator that is slow to end may be hurried */
         if (is_quitting(c))
-            wait_for_events(c, c->pulse ? fmin(c->quit_by_s, es_pulse_due_s(c->pulse))
-                                        : c->quit_by_s);
+            wait_for_events(c,
+                            c->pulse ? fmin(c->quit_by_s, es_pulse_due_s(c->pulse)) : c->quit_by_s);
     }
     for (uint32_t r = 0; r < c->roster.n_ranks; r++)
         c->outcome.n_silent += is_silent(c, r);

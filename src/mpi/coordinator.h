@@ -20,8 +20,8 @@ struct es_coordinator_config {
     const struct es_job *job;
     const uint32_t *pending; /* [n_pending] ids of the units to run */
     uint32_t n_pending;
-    struct es_counts counts;   /* of the whole grid, before the start */
-    struct es_cost *cost;      /* what is known of costs; taught while the run goes on */
+    struct es_counts counts; /* of the whole grid, before the start */
+    struct es_cost *cost;    /* what is known of costs; taught while the run goes on */
     struct es_transport *transport;
     struct es_recorder *recorder;
     const char *run_dir; /* absolute */
@@ -35,7 +35,7 @@ struct es_coordinator_config {
                          from it */
     const struct es_slurm *slurm; /* may know when the job ends; NULL: no */
     int signal_fd;                /* of es_signal_open_drain, or -1 */
-    bool allow_cpu; /* where no rank has a device, work without */
+    bool allow_cpu;               /* where no rank has a device, work without */
     bool is_srun; /* running units get nearly Slurm's KillWait after a SIGTERM; otherwise nothing */
     /* Called every report_interval_s and at the end; may be NULL. */
     void (*report)(void *context, const struct es_run_state *state);

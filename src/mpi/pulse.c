@@ -8,8 +8,9 @@
 #define GAP_BEATS 2
 /* Looks a beat at which the peers are gone through. */
 #define ROUNDS_A_BEAT 4
-/* Beats to one that is silent itself are sent in so much longer intervals: enough for it to know that
- * the other side lives, should only its own words be lost, and few enough to leave no heap behind. */
+/* Beats to one that is silent itself are sent in so much longer intervals: enough for it to know
+ * that the other side lives, should only its own words be lost, and few enough to leave no heap
+ * behind. */
 #define SILENT_BEATS 5
 
 struct peer {
@@ -38,11 +39,8 @@ int es_pulse_create(uint32_t n_peers, const struct es_pulse_limits *limits, doub
         free(peers);
         return es_err_nomem(err, "watching the ranks");
     }
-    *pulse = (struct es_pulse){.limits = *limits,
-                               .looked_s = now_s,
-                               .n_peers = n_peers,
-                               .next = n_peers,
-                               .peers = peers};
+    *pulse = (struct es_pulse){
+        .limits = *limits, .looked_s = now_s, .n_peers = n_peers, .next = n_peers, .peers = peers};
     *ret_pulse = pulse;
     return 0;
 }
@@ -57,8 +55,8 @@ void es_pulse_free(struct es_pulse *pulse)
 
 void es_pulse_watch(struct es_pulse *pulse, uint32_t peer)
 {
-    pulse->peers[peer] = (struct peer){
-        .state = ES_PULSE_ALIVE, .heard_s = pulse->now_s, .sent_s = pulse->now_s};
+    pulse->peers[peer] =
+        (struct peer){.state = ES_PULSE_ALIVE, .heard_s = pulse->now_s, .sent_s = pulse->now_s};
 }
 
 enum es_pulse_state es_pulse_heard(struct es_pulse *pulse, uint32_t peer)

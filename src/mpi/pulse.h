@@ -3,8 +3,8 @@
  *     es_pulse_create(n_peers, &limits, now_s, &pulse, &err);
  *     es_pulse_watch(pulse, peer);                      // all others are left out
  *     each turn of a loop:
- *         es_pulse_heard(pulse, source)                 // for each message; tells what its state was
- *         es_pulse_sent(pulse, dest)                    // for each message that is sent
+ *         es_pulse_heard(pulse, source)                 // for each message; tells what its state
+ * was es_pulse_sent(pulse, dest)                    // for each message that is sent
  *         es_pulse_look(pulse, now_s);
  *         while ((event = es_pulse_next(pulse, &peer)) != ES_PULSE_NOTHING) ...
  *         wait, at most until es_pulse_due_s(pulse)
@@ -26,8 +26,8 @@
 #define ES_BEAT_INTERVAL_S 1.0
 /* A rank that is silent for so long gets nothing new. */
 #define ES_SUSPECT_S 10.0
-/* Without the coordinator for so long, a rank ends. Its death is mostly told sooner, by Slurm, mpirun
- * or tools/mpirun.sh; a network that stops for less should cost nothing. */
+/* Without the coordinator for so long, a rank ends. Its death is mostly told sooner, by Slurm,
+ * mpirun or tools/mpirun.sh; a network that stops for less should cost nothing. */
 #define ES_COORDINATOR_SILENT_S 30.0
 
 struct es_pulse_limits {
@@ -39,13 +39,13 @@ struct es_pulse_limits {
 enum es_pulse_state {
     ES_PULSE_UNWATCHED,
     ES_PULSE_ALIVE,
-    ES_PULSE_SUSPECT, /* silent; gets a beat now and then */
+    ES_PULSE_SUSPECT,  /* silent; gets a beat now and then */
     ES_PULSE_GIVEN_UP, /* gets nothing until it is heard */
 };
 
 enum es_pulse_event {
     ES_PULSE_NOTHING,
-    ES_PULSE_BEAT_DUE,     /* the peer is to be sent a beat (and counts as having been sent one) */
+    ES_PULSE_BEAT_DUE,      /* the peer is to be sent a beat (and counts as having been sent one) */
     ES_PULSE_TURNED_SILENT, /* it is a suspect from now on */
     ES_PULSE_TURNED_DEAD,   /* it is given up */
 };

@@ -51,9 +51,9 @@ struct es_recorder {
     uint32_t n_to_leave;
     bool has_left;
     /* The thread's own. */
-    struct es_company *company; /* NULL: none */
-    uint8_t *has_line;          /* [n_units] with company: whose lines are in progress.csv */
-    uint8_t *is_lost;           /* [n_units] with company: what failed for good here */
+    struct es_company *company;     /* NULL: none */
+    uint8_t *has_line;              /* [n_units] with company: whose lines are in progress.csv */
+    uint8_t *is_lost;               /* [n_units] with company: what failed for good here */
     struct es_last_look *last_look; /* with company: where there are markers */
     bool is_owner;
     double look_due_s;
@@ -208,8 +208,8 @@ static void write_status(struct es_recorder *recorder)
     struct es_err err = {0};
     if (!recorder->unwritten_status || !may_write(recorder))
         return;
-    if (es_status_write(recorder->config.run_dir, recorder->unwritten_status,
-                        recorder->unwritten_n, &err) == 0)
+    if (es_status_write(recorder->config.run_dir, recorder->unwritten_status, recorder->unwritten_n,
+                        &err) == 0)
         forget_status(recorder);
     else
         note_fault(recorder, &err);
@@ -226,9 +226,8 @@ static void catch_up(struct es_recorder *recorder)
     if (rc == 0) {
         es_progress_close(recorder->progress);
         recorder->progress = progress;
-        rc = es_catch_up(recorder->config.company, recorder->config.run_dir,
-                         recorder->config.units, progress, recorder->has_line,
-                         recorder->is_lost, &err);
+        rc = es_catch_up(recorder->config.company, recorder->config.run_dir, recorder->config.units,
+                         progress, recorder->has_line, recorder->is_lost, &err);
     }
     if (rc < 0)
         note_fault(recorder, &err);

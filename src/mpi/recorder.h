@@ -22,9 +22,9 @@ struct es_recorder_config {
     const char *run_dir;    /* borrowed, as all texts here */
     const struct es_attribute *attributes;
     size_t n_attributes;
-    struct es_keeper *keeper; /* of the run's lock; NULL: none (tests) */
+    struct es_keeper *keeper;                /* of the run's lock; NULL: none (tests) */
     const struct es_company_config *company; /* NULL: no other driver can take part */
-    bool sync;             /* run.fsync */
+    bool sync;                               /* run.fsync */
 };
 
 int es_recorder_start(const struct es_recorder_config *config, struct es_recorder **ret_recorder,

@@ -38,9 +38,9 @@ int es_roster_greet(struct es_roster *roster, uint32_t rank, const struct es_mes
     if (from->state != ES_RANK_EXPECTED)
         return 0;
     if (es_hello_decode(message, &from->hello) < 0)
-        return es_err_set(err, ES_ERR_USAGE, "starting the ranks", NULL,
-                          "rank %u runs another version of evalsweep, or on another kind of machine",
-                          rank);
+        return es_err_set(
+            err, ES_ERR_USAGE, "starting the ranks", NULL,
+            "rank %u runs another version of evalsweep, or on another kind of machine", rank);
     from->state = ES_RANK_GREETED;
     roster->n_expected--;
     return 0;
@@ -110,8 +110,8 @@ void es_roster_describe(const struct es_roster *roster, uint32_t rank, char *ret
 {
     const struct es_rank *at = &roster->ranks[rank];
     bool is_suspicious = at->hello.n_cpus == 1 && at->hello.n_cpus_node > 1;
-    (void)snprintf(ret_text, size_bytes, "%s, local rank %u, device %s, %u cpu%s%s",
-                   at->hello.host, at->binding.local_rank, at->device, at->hello.n_cpus,
+    (void)snprintf(ret_text, size_bytes, "%s, local rank %u, device %s, %u cpu%s%s", at->hello.host,
+                   at->binding.local_rank, at->device, at->hello.n_cpus,
                    at->hello.n_cpus == 1 ? "" : "s",
                    is_suspicious ? " (only one: is --cpus-per-task or --bind-to as meant?)" : "");
 }

@@ -57,8 +57,8 @@ void es_roster_leave_out(struct es_roster *roster, uint32_t rank);
 int es_roster_bind(struct es_roster *roster, const struct es_job *job, bool allow_cpu,
                    struct es_err *err);
 
-/* Threads that an evaluator of this rank should use: the CPUs that the rank may use, shared out where
- * the ranks of a node are not bound to CPUs of their own. */
+/* Threads that an evaluator of this rank should use: the CPUs that the rank may use, shared out
+ * where the ranks of a node are not bound to CPUs of their own. */
 uint32_t es_roster_n_threads(const struct es_roster *roster, uint32_t rank);
 
 /* How many working ranks are in a state. */

@@ -5,7 +5,8 @@
  *     a second SIGINT             evaluators are killed
  *     grace_s before the end of the time that the job has: the same, less what it takes to write up
  *
- * What was once decided is never put off. Pure: the time (seconds on any steady clock) is an argument.
+ * What was once decided is never put off. Pure: the time (seconds on any steady clock) is an
+ * argument.
  */
 #ifndef ES_MPI_STOPPING_H
 #define ES_MPI_STOPPING_H
@@ -14,10 +15,10 @@
 #include <stdint.h>
 
 struct es_stopping {
-    double grace_s;  /* limits.grace_s */
-    double end_s;    /* the job's time is over; INFINITY: it has no limit that is known */
+    double grace_s; /* limits.grace_s */
+    double end_s;   /* the job's time is over; INFINITY: it has no limit that is known */
     bool is_stopping;
-    double until_s;  /* stopping: running units may run on until then */
+    double until_s;       /* stopping: running units may run on until then */
     bool was_interrupted; /* by a SIGINT */
     bool is_killing;
 };

@@ -1,8 +1,8 @@
 /* The seam between the loops and what carries their messages.
  *
- * A transport is one endpoint of `size` ranks: non-blocking sends that take the message, receives in
- * order for each sender. Waiting is the caller's affair: it polls es_transport_fd() if there is one,
- * and calls receive at least every es_transport_interval_ns() otherwise.
+ * A transport is one endpoint of `size` ranks: non-blocking sends that take the message, receives
+ * in order for each sender. Waiting is the caller's affair: it polls es_transport_fd() if there is
+ * one, and calls receive at least every es_transport_interval_ns() otherwise.
  *
  * Two of them: MPI between processes (transport_mpi.c, the one file with mpi.h), and queues
  * between threads of one process (transport_local.c), which is also how the loops are tested.
@@ -44,8 +44,8 @@ int es_transport_send_buf(struct es_transport *transport, uint32_t dest, struct 
 bool es_transport_receive(struct es_transport *transport, uint32_t *ret_source,
                           struct es_message *ret_message);
 
-/* A rank is taken for dead: what is sent to it from now on is dropped, and nobody waits for what was
- * sent, until it is heard again. */
+/* A rank is taken for dead: what is sent to it from now on is dropped, and nobody waits for what
+ * was sent, until it is heard again. */
 void es_transport_abandon(struct es_transport *transport, uint32_t dest);
 
 /* Nothing sent still needs this process's help to arrive. */
@@ -66,8 +66,8 @@ struct es_transport *es_local_hub_endpoint(struct es_local_hub *hub, uint32_t ra
 /* Initialises MPI (collective; once a process, from the main thread, which alone may use the
  * transport). */
 int es_mpi_start(struct es_transport **ret_transport, struct es_err *err);
-/* Waits a little until what was sent has left, and finalises MPI (collective). With dead ranks it may
- * hang: the caller has a watchdog. */
+/* Waits a little until what was sent has left, and finalises MPI (collective). With dead ranks it
+ * may hang: the caller has a watchdog. */
 void es_mpi_finish(struct es_transport *transport);
 /* Whether a launcher started this process as one of several, or MPI is wanted: mpirun, or srun
  * with PMI. False without a launcher. */

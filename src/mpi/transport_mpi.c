@@ -10,12 +10,12 @@
 
 #define TAG 1
 
-/* Between two looks for a message while nothing happens: a message waits half of this on average, and
- * an idle rank stays under 2 % of a core (tools/bench/latency.c measures both). */
+/* Between two looks for a message while nothing happens: a message waits half of this on average,
+ * and an idle rank stays under 2 % of a core (tools/bench/latency.c measures both). */
 #define IDLE_INTERVAL_NS 1000000
 
-/* While sends are on their way, MPI needs to be called for them to move on; those that are for so long
- * wait for their receiver. */
+/* While sends are on their way, MPI needs to be called for them to move on; those that are for so
+ * long wait for their receiver. */
 #define SENDING_INTERVAL_NS 50000
 #define SENDING_NS 100000000
 /* What has not left by then does not leave. */
@@ -32,7 +32,7 @@ struct mpi_transport {
     struct pending_send *sends; /* [n_sends] not yet complete */
     size_t n_sends;
     size_t sends_cap;
-    size_t n_stuck; /* of them, to ranks that were abandoned; MPI cannot be made to forget them */
+    size_t n_stuck;  /* of them, to ranks that were abandoned; MPI cannot be made to forget them */
     int64_t sent_ns; /* the last time that anything was sent */
     bool *is_abandoned; /* [base.size] */
 };
@@ -92,8 +92,8 @@ static bool mpi_receive(struct es_transport *transport, uint32_t *ret_source,
     int arrived = 0, n = 0;
     MPI_Status status;
     MPI_Message handle;
-    /* Open MPI looks at what has arrived first and lets messages arrive afterwards: only a second look
-     * finds what the first one let in. */
+    /* Open MPI looks at what has arrived first and lets messages arrive afterwards: only a second
+     * look finds what the first one let in. */
     for (int look = 0; look < 2 && !arrived; look++)
         MPI_Improbe(MPI_ANY_SOURCE, TAG, MPI_COMM_WORLD, &arrived, &handle, &status);
     if (!arrived)
@@ -164,8 +164,8 @@ int es_mpi_start(struct es_transport **ret_transport, struct es_err *err)
         free(mpi);
         return es_err_nomem(err, "starting MPI");
     }
-    mpi->base = (struct es_transport){
-        .ops = &mpi_ops, .rank = (uint32_t)rank, .size = (uint32_t)size};
+    mpi->base =
+        (struct es_transport){.ops = &mpi_ops, .rank = (uint32_t)rank, .size = (uint32_t)size};
     *ret_transport = &mpi->base;
     return 0;
 }

@@ -1,6 +1,6 @@
-/* The vigil: rank 0's main thread while it has something to do that takes long and is no coordinating
- * (waiting for the run's lock, a scan, the last writes): the work has a thread of its own, and this one
- * tells the other ranks every second that rank 0 is alive, and takes signals.
+/* The vigil: rank 0's main thread while it has something to do that takes long and is no
+ * coordinating (waiting for the run's lock, a scan, the last writes): the work has a thread of its
+ * own, and this one tells the other ranks every second that rank 0 is alive, and takes signals.
  */
 #ifndef ES_MPI_VIGIL_H
 #define ES_MPI_VIGIL_H
@@ -11,7 +11,8 @@ struct es_vigil {
     struct es_transport *transport; /* of rank 0; nothing is received from it */
     int signal_fd;                  /* of es_signal_open_drain, or -1 */
     double beat_s;
-    double patience_s; /* after a signal the work gets so long to end; INFINITY: signals are dropped */
+    double
+        patience_s; /* after a signal the work gets so long to end; INFINITY: signals are dropped */
 };
 
 enum es_vigil_end {

@@ -336,10 +336,14 @@ void es_results_add(struct es_buf *buf, const struct es_result_entry *entry,
     es_wire_put_f64(buf, entry->total_s);
     es_buf_append(buf, &entry->marker, sizeof entry->marker);
     struct wire_numbers numbers = {
-        .main_score = result->main_score, .evaluation_time_s = result->evaluation_time_s,
-        .started_s = result->started_s,   .finished_s = result->finished_s,
-        .load_s = result->load_s,         .pass_s = result->pass_s,
-        .score_s = result->score_s,       .attempt = result->attempt,
+        .main_score = result->main_score,
+        .evaluation_time_s = result->evaluation_time_s,
+        .started_s = result->started_s,
+        .finished_s = result->finished_s,
+        .load_s = result->load_s,
+        .pass_s = result->pass_s,
+        .score_s = result->score_s,
+        .attempt = result->attempt,
         .rank = result->rank,
     };
     es_buf_append(buf, &numbers, sizeof numbers);

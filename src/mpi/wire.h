@@ -1,7 +1,8 @@
-/* Messages between the coordinator (C) and its workers (W): layout, encoding, bounds-checked decoding.
+/* Messages between the coordinator (C) and its workers (W): layout, encoding, bounds-checked
+ * decoding.
  *
- * A message is a type byte followed by fields in the byte order of the machine (the ranks of one job
- * share it; HELLO carries a number that tells when they do not). Texts are a length and bytes.
+ * A message is a type byte followed by fields in the byte order of the machine (the ranks of one
+ * job share it; HELLO carries a number that tells when they do not). Texts are a length and bytes.
  * Decoders never read past the end and never trust a count; a message that is not well-formed is
  * refused whole.
  *
@@ -26,13 +27,13 @@ enum es_message_type {
     ES_MESSAGE_ASSIGN,    /* C->W: bundles to append to the queue */
     ES_MESSAGE_RECALL,    /* C->W: units to give back unless begun */
     ES_MESSAGE_RESULTS,   /* W->C: what became of units, in order */
-    ES_MESSAGE_DRAIN,     /* C->W: begin nothing more; give what is queued back. W->C: the rank does so,
-                             for a signal of its own */
-    ES_MESSAGE_QUIT,      /* C->W: stop the evaluator; no unit is held any more */
-    ES_MESSAGE_BYE,       /* W->C: the evaluator has stopped */
-    ES_MESSAGE_EXIT,      /* C->W: end the process with this exit code */
-    ES_MESSAGE_BEAT,      /* either: alive */
-    ES_MESSAGE_RESET,     /* C->W: what you hold is others' by now; READY again when rid of it */
+    ES_MESSAGE_DRAIN, /* C->W: begin nothing more; give what is queued back. W->C: the rank does so,
+                         for a signal of its own */
+    ES_MESSAGE_QUIT,  /* C->W: stop the evaluator; no unit is held any more */
+    ES_MESSAGE_BYE,   /* W->C: the evaluator has stopped */
+    ES_MESSAGE_EXIT,  /* C->W: end the process with this exit code */
+    ES_MESSAGE_BEAT,  /* either: alive */
+    ES_MESSAGE_RESET, /* C->W: what you hold is others' by now; READY again when rid of it */
 };
 
 /* Owned bytes; data[0] is the type. */
@@ -131,8 +132,8 @@ struct es_wire_layer {
 void es_assign_begin(struct es_buf *buf);
 void es_assign_add(struct es_buf *buf, const struct es_wire_bundle *bundle,
                    const struct es_wire_layer *layers);
-/* The next bundle, its layers into layers_buf (reset first; an array of es_wire_layer). False at the
- * end or when malformed (reader->failed tells). */
+/* The next bundle, its layers into layers_buf (reset first; an array of es_wire_layer). False at
+ * the end or when malformed (reader->failed tells). */
 bool es_assign_next(struct es_wire_reader *reader, struct es_wire_bundle *ret_bundle,
                     struct es_buf *layers_buf);
 
@@ -144,23 +145,24 @@ uint32_t es_recall_next(struct es_wire_reader *reader);
 /* RESULTS: entries in the order in which they happened. */
 enum es_result_kind {
     ES_RESULT_DONE = 1,
-    ES_RESULT_FOUND,    /* done already: a marker was there; nothing ran */
-    ES_RESULT_FAILED,   /* this try */
-    ES_RESULT_RETURNED, /* not tried: given back, or interrupted by a drain */
-    ES_RESULT_KEPT,     /* recalled too late: it is running */
+    ES_RESULT_FOUND,        /* done already: a marker was there; nothing ran */
+    ES_RESULT_FAILED,       /* this try */
+    ES_RESULT_RETURNED,     /* not tried: given back, or interrupted by a drain */
+    ES_RESULT_KEPT,         /* recalled too late: it is running */
     ES_RESULT_FOUND_FAILED, /* failed for good in this run already: nothing ran */
     ES_RESULT_ELSEWHERE,    /* not tried: another driver has its bundle */
-    ES_RESULT_LOST,     /* failed for good; from the coordinator to its recorder only */
+    ES_RESULT_LOST,         /* failed for good; from the coordinator to its recorder only */
 };
 struct es_result_entry {
     uint32_t unit_id;
     enum es_result_kind kind;
-    bool may_retry;        /* FAILED */
-    double total_s;        /* as the worker measured it; NaN: not measured */
+    bool may_retry; /* FAILED */
+    double total_s; /* as the worker measured it; NaN: not measured */
     struct es_file_id marker;
 };
 void es_results_begin(struct es_buf *buf);
-/* `result` is encoded for DONE, FOUND, FAILED, FOUND_FAILED and LOST, and may be NULL for the others. */
+/* `result` is encoded for DONE, FOUND, FAILED, FOUND_FAILED and LOST, and may be NULL for the
+ * others. */
 void es_results_add(struct es_buf *buf, const struct es_result_entry *entry,
                     const struct es_result *result);
 /* The next entry, its scores into result (reset first). False at the end or when malformed

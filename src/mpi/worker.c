@@ -26,8 +26,8 @@
 /* Units of mode null that run before the messages are looked at again. */
 #define NULL_BURST 64
 #define KILL_AFTER_S 5.0
-/* The same where running units get no time at all: mpirun sends SIGKILL a second after its SIGTERM, and
- * rank 0 writes up in what is left of that. */
+/* The same where running units get no time at all: mpirun sends SIGKILL a second after its SIGTERM,
+ * and rank 0 writes up in what is left of that. */
 #define KILL_SOON_S 0.4
 #define QUIT_GRACE_S 10.0
 #define LONGEST_S 1e9
@@ -54,7 +54,7 @@ struct worker {
     bool is_broken;           /* told the coordinator that it cannot go on */
     bool is_draining;
     int64_t drain_until_ns; /* valid while draining */
-    bool is_resetting; /* not READY again before the unit at hand has ended */
+    bool is_resetting;      /* not READY again before the unit at hand has ended */
     bool is_quitting;
     bool has_ended;
 };
@@ -148,8 +148,8 @@ static int make_evaluator(struct worker *w, struct es_err *err)
     };
     char why[512];
     if (!es_evaluator_can_start(&spec, why, sizeof why))
-        return es_err_set(err, ES_ERR_SPAWN, "starting the evaluator",
-                          w->job->evaluator.command[0], "%s", why);
+        return es_err_set(err, ES_ERR_SPAWN, "starting the evaluator", w->job->evaluator.command[0],
+                          "%s", why);
     rc = es_evaluator_create(&spec, &w->evaluator, err);
     return rc < 0 ? rc : es_evaluator_start(w->evaluator, err);
 }
@@ -253,8 +253,8 @@ static bool drain(struct worker *w, const struct es_message *message)
     return true;
 }
 
-/* This worker was taken for dead, and what it holds was given to others: it lets go of all of it, and
- * tells nothing of it. (A marker that it wrote is found by the unit's next worker.) */
+/* This worker was taken for dead, and what it holds was given to others: it lets go of all of it,
+ * and tells nothing of it. (A marker that it wrote is found by the unit's next worker.) */
 static void reset(struct worker *w)
 {
     w->is_resetting = true;
@@ -417,7 +417,8 @@ static void flush_when_due(struct worker *w, bool has_more)
 
 static void end_when_quit(struct worker *w)
 {
-    if (!w->is_quitting || (w->evaluator && es_evaluator_state(w->evaluator) != ES_EVALUATOR_STOPPED))
+    if (!w->is_quitting ||
+        (w->evaluator && es_evaluator_state(w->evaluator) != ES_EVALUATOR_STOPPED))
         return;
     flush_results(w);
     es_plain_encode(ES_MESSAGE_BYE, &w->message);

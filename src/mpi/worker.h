@@ -1,4 +1,5 @@
-/* The worker: runs the units that the coordinator assigns, one at a time, and says what became of each.
+/* The worker: runs the units that the coordinator assigns, one at a time, and says what became of
+ * each.
  *
  * It lives in a thread of its own on every rank that works, so that a file server that hangs delays
  * neither the rank's messages nor its heartbeat, and speaks through any transport:
@@ -19,8 +20,8 @@ struct es_worker_args {
     const char *host;
 };
 
-/* Runs until QUIT was answered. Errors after CONFIG are told to the coordinator (READY with a reason),
- * which does without this worker from then on. SIGCHLD must be blocked in every thread. */
+/* Runs until QUIT was answered. Errors after CONFIG are told to the coordinator (READY with a
+ * reason), which does without this worker from then on. SIGCHLD must be blocked in every thread. */
 void es_worker_run(const struct es_worker_args *args);
 
 #endif

@@ -142,8 +142,8 @@ static int copy_folder_below(const struct adoption *a, int from_fd, int to_fd, c
 
 static bool is_left_out(const char *name, int depth)
 {
-    return name[0] == '.' || (depth == 0 && (strcmp(name, ES_MARKER_NAME) == 0 ||
-                                             strcmp(name, ES_FAILED_NAME) == 0));
+    return name[0] == '.' ||
+           (depth == 0 && (strcmp(name, ES_MARKER_NAME) == 0 || strcmp(name, ES_FAILED_NAME) == 0));
 }
 
 /* The first failure is the one that is told, and not that of the folders above it. */
@@ -151,9 +151,8 @@ static int fail_at(const struct adoption *a, int sys_errno, const char *name)
 {
     char subject[PATH_MAX];
     (void)snprintf(subject, sizeof subject, "%s: %s", a->unit_dir.data, name);
-    return a->err->code
-               ? (int)a->err->code
-               : es_err_sys(a->err, sys_errno, "adopting a unit's files", subject);
+    return a->err->code ? (int)a->err->code
+                        : es_err_sys(a->err, sys_errno, "adopting a unit's files", subject);
 }
 
 /* What is neither file nor folder is nobody's result, and what is gone meanwhile was none. */

@@ -39,8 +39,8 @@ int es_drivers_create(const char *run_dir, const char *own_id, double stale_s,
     struct es_drivers *drivers = es_mem_calloc(1, sizeof *drivers);
     if (!drivers)
         return es_err_nomem(err, DOING);
-    int n = snprintf(drivers->folder, PATH_MAX, "%s/" ES_FOLDER_NAME "/" ES_FOLDER_DRIVERS,
-                     run_dir);
+    int n =
+        snprintf(drivers->folder, PATH_MAX, "%s/" ES_FOLDER_NAME "/" ES_FOLDER_DRIVERS, run_dir);
     if (n < 0 || n >= PATH_MAX) {
         free(drivers);
         return es_err_sys(err, ENAMETOOLONG, DOING, run_dir);

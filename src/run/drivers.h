@@ -3,8 +3,8 @@
  *     es_drivers_create(run_dir, es_lock_id(lock), ES_LOCK_STALE_S, &drivers, &err);
  *     every few seconds: es_drivers_look(drivers, &err), then ask
  *
- * A look reads each one's file and waits for nothing: that a counter moves, or does not, is seen from
- * look to look. Threads: one owner at a time.
+ * A look reads each one's file and waits for nothing: that a counter moves, or does not, is seen
+ * from look to look. Threads: one owner at a time.
  */
 #ifndef ES_RUN_DRIVERS_H
 #define ES_RUN_DRIVERS_H

@@ -42,8 +42,8 @@ int es_holder_create(const char *path, const struct es_holder *holder, int *ret_
 /* Moves the counter, through the descriptor. -1 with errno set. */
 int es_holder_move(int fd, unsigned long long counter, bool is_ready);
 
-/* Who the file at path names. ES_ERR_NOENT: it is not there. A file that is none of ours names nobody,
- * with a NaN counter, which does not move. */
+/* Who the file at path names. ES_ERR_NOENT: it is not there. A file that is none of ours names
+ * nobody, with a NaN counter, which does not move. */
 int es_holder_read(const char *path, struct es_holder *ret_holder, struct es_err *err);
 
 bool es_holder_is_same(const struct es_holder *a, const struct es_holder *b);
@@ -61,8 +61,8 @@ struct es_holder_watch {
     double since_s; /* of the counter as seen */
 };
 
-/* Looks at the file once more, and waits for nothing: GONE also when it is not there, or stood still
- * for stale_s since it was first seen so; UNKNOWN until it has moved. */
+/* Looks at the file once more, and waits for nothing: GONE also when it is not there, or stood
+ * still for stale_s since it was first seen so; UNKNOWN until it has moved. */
 int es_holder_observe(struct es_holder_watch *watch, const char *path, const struct es_holder *me,
                       double stale_s, enum es_verdict *ret_verdict, struct es_err *err);
 

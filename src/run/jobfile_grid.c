@@ -248,13 +248,14 @@ static int check_folder_names(const struct jobfile_reader *reader, const cJSON *
     const struct es_grid *grid = reader->job->grid;
     struct es_layout *layout = NULL;
     struct es_buf name = {0};
-    struct es_unit unit = {
-        .checkpoint = longest(es_grid_checkpoint, es_grid_n_checkpoints(grid), grid),
-        .task = longest(es_grid_task, es_grid_n_tasks(grid), grid)};
+    struct es_unit unit = {.checkpoint =
+                               longest(es_grid_checkpoint, es_grid_n_checkpoints(grid), grid),
+                           .task = longest(es_grid_task, es_grid_n_tasks(grid), grid)};
     for (uint32_t i = 1; i < es_grid_n_layers(grid); i++)
         if (es_grid_layer(grid, i) > es_grid_layer(grid, unit.layer))
             unit.layer = i;
-    int rc = es_layout_create(reader->job->layout, &layout, NULL) < 0 ? es_jobfile_nomem(reader) : 0;
+    int rc =
+        es_layout_create(reader->job->layout, &layout, NULL) < 0 ? es_jobfile_nomem(reader) : 0;
     for (uint32_t i = 0; rc == 0 && i < es_layout_n_levels(layout); i++) {
         char quoted[JOBFILE_QUOTED_SIZE];
         es_buf_reset(&name);
@@ -262,8 +263,10 @@ static int check_folder_names(const struct jobfile_reader *reader, const cJSON *
         if (name.failed)
             rc = es_jobfile_nomem(reader);
         else if (es_layout_level_axes(layout, i) && name.len > LONGEST_FOLDER_NAME)
-            rc = es_jobfile_fault(reader, item, "the layout makes a folder name of %zu bytes, and "
-                                  "%d are the most: %s", name.len, LONGEST_FOLDER_NAME,
+            rc = es_jobfile_fault(reader, item,
+                                  "the layout makes a folder name of %zu bytes, and "
+                                  "%d are the most: %s",
+                                  name.len, LONGEST_FOLDER_NAME,
                                   es_jobfile_quote(name.data, quoted));
     }
     es_buf_clear(&name);

@@ -26,8 +26,7 @@ static void wait_for_beat(struct es_keeper *keeper)
     int64_t ns = until.tv_nsec + keeper->interval_ns;
     until.tv_sec += ns / ES_NS_PER_S;
     until.tv_nsec = ns % ES_NS_PER_S;
-    while (!keeper->is_ending &&
-           pthread_cond_timedwait(&keeper->wake, &keeper->mutex, &until) == 0)
+    while (!keeper->is_ending && pthread_cond_timedwait(&keeper->wake, &keeper->mutex, &until) == 0)
         ;
 }
 

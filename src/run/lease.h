@@ -1,12 +1,13 @@
 /* Leases: which driver is at work on which bundle.
  *
- * A lease is a symbolic link, <run_dir>/.evalsweep/leases/<hash of checkpoint and task>, whose target
- * is the driver's id: made exclusively and whole by one call, on NFS too. It needs no renewing, as it
- * lives by its driver's counter (run/holder.h), and is worth nothing once the driver's file is gone.
+ * A lease is a symbolic link, <run_dir>/.evalsweep/leases/<hash of checkpoint and task>, whose
+ * target is the driver's id: made exclusively and whole by one call, on NFS too. It needs no
+ * renewing, as it lives by its driver's counter (run/holder.h), and is worth nothing once the
+ * driver's file is gone.
  *
- * A worker takes the lease right before the first unit of a bundle starts; then it looks once more for
- * the unit's marker. Only its own driver removes a lease, and the lock's owner those of drivers that
- * are gone: so no two drivers ever think that they hold one.
+ * A worker takes the lease right before the first unit of a bundle starts; then it looks once more
+ * for the unit's marker. Only its own driver removes a lease, and the lock's owner those of drivers
+ * that are gone: so no two drivers ever think that they hold one.
  *
  * Functions give -1 with errno set where they fail. Threads: any.
  */

@@ -209,8 +209,8 @@ static void note_wait(struct es_lock *lock, const struct es_lock_request *reques
                        lock->stale_s, who, path);
     else
         (void)snprintf(text, sizeof text,
-                       "%s names no driver: if it stays as it is for %.0f s, it is replaced",
-                       path, lock->stale_s);
+                       "%s names no driver: if it stays as it is for %.0f s, it is replaced", path,
+                       lock->stale_s);
     request->note(text, request->context);
     lock->has_noted = true;
 }
@@ -291,8 +291,7 @@ int es_lock_acquire(const char *run_dir, double stale_s, struct es_lock **ret_lo
     return es_lock_enter(&request, ret_lock, err);
 }
 
-int es_lock_join(const char *run_dir, double stale_s, struct es_lock **ret_lock,
-                 struct es_err *err)
+int es_lock_join(const char *run_dir, double stale_s, struct es_lock **ret_lock, struct es_err *err)
 {
     const struct es_lock_request request = {
         .run_dir = run_dir, .stale_s = stale_s, .may_join = true};

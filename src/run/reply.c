@@ -60,7 +60,8 @@ static int read_metrics(const cJSON *root, struct es_result *result, struct es_e
     {
         const char *split, *subset, *metric = es_json_get_string(entry, "metric");
         const cJSON *value = es_json_get(entry, "value");
-        if (!metric || !es_result_is_name(metric) || !is_number_or_null(value) || !get_name(entry, "split", "test", &split) ||
+        if (!metric || !es_result_is_name(metric) || !is_number_or_null(value) ||
+            !get_name(entry, "split", "test", &split) ||
             !get_name(entry, "subset", "default", &subset))
             return es_err_set(err, ES_ERR_PROTOCOL, DOING, "metrics",
                               "entry %d: expected texts \"split\", \"subset\" and \"metric\" of at "

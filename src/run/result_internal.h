@@ -9,8 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The most bytes that the name of a split, subset or metric may have. Each score is kept and sent with
- * its three names, so a file could otherwise make a name of megabytes stand a million times. */
+/* The most bytes that the name of a split, subset or metric may have. Each score is kept and sent
+ * with its three names, so a file could otherwise make a name of megabytes stand a million times.
+ */
 #define ES_SCORE_NAME_LIMIT 1000
 
 /* Whether a name is within the limit. */
@@ -50,8 +51,8 @@ void es_result_read_attributes(const cJSON *root, struct es_result *result);
 /* Keeps text with what is not UTF-8 replaced by U+FFFD: readers of the store trip over it. */
 uint32_t es_result_keep_clean(struct es_result *result, const char *text);
 
-/* es_result_add_metric with the names made clean in the same way. Nothing is added under a name beyond
- * the limit: it is no score's. */
+/* es_result_add_metric with the names made clean in the same way. Nothing is added under a name
+ * beyond the limit: it is no score's. */
 void es_result_add_clean(struct es_result *result, const char *split, const char *subset,
                          const char *metric, double value);
 

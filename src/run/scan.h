@@ -18,7 +18,7 @@ struct es_scan_options {
     bool look_for_failed;  /* also for failed.json where there is no valid marker */
     int64_t failed_not_before_ns; /* older ones do not count (0: any age does) */
     const uint8_t *stays_failed; /* [n_units] 1: failed in the table is enough; NULL: it never is */
-    uint32_t n_threads;    /* 0: a default */
+    uint32_t n_threads;          /* 0: a default */
 };
 
 struct es_scan_summary {

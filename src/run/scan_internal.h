@@ -36,8 +36,8 @@ struct es_unit es_scan_bind(const struct es_grid *grid, unsigned axes, uint64_t 
 
 /* ---- scan_top.c ---- */
 
-/* Whether a folder that is not there is behind a symbolic link to nothing, such as outputs/ on a file
- * system that is not mounted or was emptied. If so, path is cut behind that link. */
+/* Whether a folder that is not there is behind a symbolic link to nothing, such as outputs/ on a
+ * file system that is not mounted or was emptied. If so, path is cut behind that link. */
 bool es_scan_is_cut_off(int run_fd, char *path);
 
 /* ---- scan_queue.c: folders to look into, last in first out ---- */

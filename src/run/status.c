@@ -130,8 +130,8 @@ int es_status_read(const char *run_dir, double now_s, struct es_status_seen *ret
     (void)snprintf(seen.why_ended, sizeof seen.why_ended, "%s",
                    seen.has_ended && why_ended ? why_ended : "");
     seen.is_ahead = seen.updated_s - now_s > ES_STATUS_SKEW_S;
-    seen.alive = !seen.has_ended && !seen.is_ahead &&
-                 now_s - seen.updated_s < 3 * ES_STATUS_INTERVAL_S;
+    seen.alive =
+        !seen.has_ended && !seen.is_ahead && now_s - seen.updated_s < 3 * ES_STATUS_INTERVAL_S;
     if (seen.alive && n_running > 0 && n_running < UINT32_MAX)
         seen.n_running = (uint32_t)n_running;
     if (!seen.alive) /* a rate of the dead says nothing */

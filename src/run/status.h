@@ -27,7 +27,7 @@ struct es_worker_state {
 
 /* The state of a run as its driver knows it. */
 struct es_run_state {
-    bool alive; /* false in the last one of a driver */
+    bool alive;            /* false in the last one of a driver */
     const char *why_ended; /* in that one, with work left; else NULL */
     struct es_counts counts;
     uint32_t n_running;
@@ -54,10 +54,10 @@ int es_status_write(const char *run_dir, const char *text, size_t n, struct es_e
 /* What `status` reads back. */
 struct es_status_seen {
     bool alive;
-    bool has_ended;    /* its last word was that it ends */
+    bool has_ended;      /* its last word was that it ends */
     char why_ended[600]; /* with work left; empty: nothing was left, or it is not known */
-    bool is_ahead;     /* dated in the future: one of the clocks is wrong */
-    double updated_s;  /* since 1970 UTC; NaN: not known */
+    bool is_ahead;       /* dated in the future: one of the clocks is wrong */
+    double updated_s;    /* since 1970 UTC; NaN: not known */
     uint32_t n_running;
     double rate_per_s;
     double eta_s;

@@ -20,8 +20,8 @@ struct es_vfd {
 /* One for a descriptor, registered with HDF5. Negative on failure, as HDF5 has it. */
 herr_t es_vfd_init(struct es_vfd *vfd, int fd);
 
-/* When the files that went through it are closed, and not before: HDF5 1.10 reads the driver after it
- * has given it up as the last one that held it. */
+/* When the files that went through it are closed, and not before: HDF5 1.10 reads the driver after
+ * it has given it up as the last one that held it. */
 void es_vfd_clear(struct es_vfd *vfd);
 
 /* Makes files opened with this access list go through vfd. The list, and files opened with it,

@@ -77,7 +77,8 @@ static int publish(int run_fd, const char *temp, const struct es_store_write *re
 {
     if (es_mkdir_all_at(run_fd, state_folder) < 0) {
         char folder[PATH_MAX];
-        int saved = errno, rc = join_path(folder, sizeof folder, request->run_dir, state_folder, err);
+        int saved = errno,
+            rc = join_path(folder, sizeof folder, request->run_dir, state_folder, err);
         return rc < 0 ? rc : es_err_sys(err, saved, doing, folder);
     }
     keep_previous(run_fd);

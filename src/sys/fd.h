@@ -1,7 +1,7 @@
 /* Descriptors: whole reads and writes with EINTR handled, folders, close-on-exec from birth.
  *
- * Functions return 0 (or a descriptor) and -1 with errno set; the caller knows what it was doing and
- * says so with es_err_sys.
+ * Functions return 0 (or a descriptor) and -1 with errno set; the caller knows what it was doing
+ * and says so with es_err_sys.
  */
 #ifndef ES_SYS_FD_H
 #define ES_SYS_FD_H
@@ -38,8 +38,8 @@ int es_file_read_error(struct es_err *err, int sys_errno, const char *doing, con
 struct es_file_id es_file_id(const struct stat *st);
 
 /* Makes path (relative to dir_fd) with the folders above it: 1 if it was made, 0 if it was there
- * already, ENOTDIR if what is there is no folder. Tries the leaf first, so that a folder whose parent
- * is there costs one call. */
+ * already, ENOTDIR if what is there is no folder. Tries the leaf first, so that a folder whose
+ * parent is there costs one call. */
 int es_mkdir_all_at(int dir_fd, const char *path);
 
 /* A pipe with both ends close-on-exec; the ends named may be made non-blocking. */

@@ -17,8 +17,8 @@ void es_signal_block(void);
 int es_signal_open_drain(void);
 int es_signal_open_child(void);
 
-/* Whether a drain signal asks for an end within a while of the job's choosing (SIGUSR1, SIGUSR2), and
- * not for the soonest one. */
+/* Whether a drain signal asks for an end within a while of the job's choosing (SIGUSR1, SIGUSR2),
+ * and not for the soonest one. */
 bool es_signal_is_soft(int number);
 
 /* Takes one signal off the descriptor: its number, or 0 when there is none. */

@@ -1,4 +1,5 @@
-/* A watchdog: does something if it is not stopped in time, whatever the thread that started it hangs in.
+/* A watchdog: does something if it is not stopped in time, whatever the thread that started it
+ * hangs in.
  */
 #ifndef ES_SYS_WATCHDOG_H
 #define ES_SYS_WATCHDOG_H

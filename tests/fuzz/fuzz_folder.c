@@ -1,4 +1,5 @@
-/* The small files that a driver finds in a run folder: the lock ('l'), the saved job ('j'), the epoch
+/* The small files that a driver finds in a run folder: the lock ('l'), the saved job ('j'), the
+ * epoch
  * ('e') and status.json ('s'), each the first byte and then the file.
  */
 #include "fuzz.h"
@@ -8,8 +9,8 @@
 #include "run/lock.h"
 #include "run/status.h"
 
-/* Whatever stands in a lock, once its counter has not moved for long enough it is taken over. (That of
- * a live process would have to name this machine's boot.) */
+/* Whatever stands in a lock, once its counter has not moved for long enough it is taken over. (That
+ * of a live process would have to name this machine's boot.) */
 static void take_lock(const uint8_t *data, size_t size)
 {
     struct es_lock *lock = NULL;

@@ -51,8 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     es_result_init(&result);
     if (done) {
         struct es_file_id id;
-        enum es_marker_state state = es_marker_read(AT_FDCWD, fuzz_folder(), "STS12", INT64_MIN,
-                                                    &scratch, &result, &id);
+        enum es_marker_state state =
+            es_marker_read(AT_FDCWD, fuzz_folder(), "STS12", INT64_MIN, &scratch, &result, &id);
         FUZZ_ASSERT(state == ES_MARKER_VALID || state == ES_MARKER_EMPTY ||
                     state == ES_MARKER_MALFORMED);
         FUZZ_ASSERT((state == ES_MARKER_EMPTY) == (size == 1));

@@ -15,8 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_ASSERT(is_json || !has_score);
     fuzz_check_result(&parsed);
     fuzz_write("STS12.json", data, size, NULL);
-    bool has_found =
-        es_result_find(AT_FDCWD, fuzz_folder(), "STS12", &scratch, &found);
+    bool has_found = es_result_find(AT_FDCWD, fuzz_folder(), "STS12", &scratch, &found);
     FUZZ_ASSERT(has_found == has_score);
     fuzz_check_result(&found);
     es_result_clear(&parsed);

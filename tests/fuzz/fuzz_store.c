@@ -1,14 +1,15 @@
 /* The reader of results.h5.
  *
- * Input 'u': the rest is the file as it is, which must be refused: no fuzzer finds a whole store and
- * its seal.
+ * Input 'u': the rest is the file as it is, which must be refused: no fuzzer finds a whole store
+ * and its seal.
  *
  * Input 's': a store of ours whose contents are changed, by HDF5, as a program might that seals its
- * file as we do: then come, for each change, a byte that picks the variable, two bytes with a length,
- * and so many bytes for its values. The file is sealed again and read.
+ * file as we do: then come, for each change, a byte that picks the variable, two bytes with a
+ * length, and so many bytes for its values. The file is sealed again and read.
  *
- * Out of reach is a file with HDF5's own structures damaged behind a right seal: HDF5 1.10.8 crashes
- * and hangs on such (src/store/seal.h), and a checksum that is right by accident is no case.
+ * Out of reach is a file with HDF5's own structures damaged behind a right seal: HDF5 1.10.8
+ * crashes and hangs on such (src/store/seal.h), and a checksum that is right by accident is no
+ * case.
  */
 #include "fuzz.h"
 
@@ -89,7 +90,8 @@ static void put_name(hid_t file, unsigned which, const uint8_t *bytes, size_t n)
     memcpy(name, bytes, n);
     name[n] = '\0';
     hid_t dataset = H5Dopen2(file, names_variable(which), H5P_DEFAULT);
-    hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset), memory = H5Screate(H5S_SCALAR);
+    hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset),
+          memory = H5Screate(H5S_SCALAR);
     static const hsize_t first[1] = {0};
     FUZZ_ASSERT(H5Sselect_elements(space, H5S_SELECT_SET, 1, first) >= 0);
     FUZZ_ASSERT(H5Dwrite(dataset, type, memory, space, H5P_DEFAULT, &name) >= 0);

@@ -1,5 +1,5 @@
-/* Runs a fuzz target without libFuzzer: on every file named, and every file of the folders named, in
- * the order of their names. So the corpus is a regression test with any compiler.
+/* Runs a fuzz target without libFuzzer: on every file named, and every file of the folders named,
+ * in the order of their names. So the corpus is a regression test with any compiler.
  */
 #include "fuzz.h"
 

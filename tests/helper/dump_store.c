@@ -1,5 +1,5 @@
-/* dump_store PATH: what a store holds, and it alone, as `evalsweep export` writes what the markers hold.
- * Ends with 1, saying why, when it cannot be read.
+/* dump_store PATH: what a store holds, and it alone, as `evalsweep export` writes what the markers
+ * hold. Ends with 1, saying why, when it cannot be read.
  */
 #include "evalsweep/export.h"
 #include "evalsweep/store.h"

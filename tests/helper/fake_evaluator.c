@@ -187,7 +187,8 @@ static bool does_wrong(void)
     return options.error || options.exit_code >= 0 || options.signal || options.hang ||
            options.garbage || options.wrong_unit || options.nan || options.twice ||
            options.die_mid_line || options.reply_then_exit || options.big_reply_bytes ||
-           options.close_stdin || options.close_reply || options.fork_grandchild || options.print || options.spam_bytes;
+           options.close_stdin || options.close_reply || options.fork_grandchild || options.print ||
+           options.spam_bytes;
 }
 
 /* --fail-unit alone: the plainest failure. */

@@ -8,10 +8,9 @@
  *                slow   the call comes 40 s late
  *                none   nothing, but the line in the log
  *   FAULT_CALLS  which: read,create,write,rename,link,mkdir,fsync,close,truncate,unlink; without it
- *                all but read. `read` is an open for reading, `create` one for writing, `close` that
- *                of a file open for writing
- *   FAULT_PATH   a pattern for fnmatch: calls on other paths are left alone
- *   FAULT_AT     N: the N-th of these calls; N+: it and every one after it; without it all
+ *                all but read. `read` is an open for reading, `create` one for writing, `close`
+ * that of a file open for writing FAULT_PATH   a pattern for fnmatch: calls on other paths are left
+ * alone FAULT_AT     N: the N-th of these calls; N+: it and every one after it; without it all
  *   FAULT_LOG    a file that gets a line for each call that it happens to
  *
  * Nothing happens in other programs, to which the variables go too.
@@ -52,7 +51,11 @@ static atomic_long n_calls;
 
 /* The next definition of a symbol: POSIX lets a pointer to data hold one to a function. */
 #define REAL(type, name)                                                                           \
-    (((union { void *symbol; __typeof__(type) *function; }){dlsym(RTLD_NEXT, name)}).function)
+    (((union {                                                                                     \
+         void *symbol;                                                                             \
+         __typeof__(type) *function;                                                               \
+     }){dlsym(RTLD_NEXT, name)})                                                                   \
+         .function)
 
 static void __attribute__((constructor)) set_up(void)
 {

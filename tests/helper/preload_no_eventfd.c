@@ -1,4 +1,5 @@
-/* Preloaded: from MPI's start on, no eventfd can be had, so that the rank cannot start its worker. */
+/* Preloaded: from MPI's start on, no eventfd can be had, so that the rank cannot start its worker.
+ */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

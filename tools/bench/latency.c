@@ -2,9 +2,9 @@
  *
  *     mpirun -n 2 bench_latency [SECONDS]
  *
- * Rank 1 waits for messages as every rank of evalsweep does between them; rank 0 sends it one now and
- * then, with the time of sending in it (both ranks read the clock of one machine). Prints JSON: the
- * median and the 99th percentile of the delay in milliseconds, and rank 1's share of a core.
+ * Rank 1 waits for messages as every rank of evalsweep does between them; rank 0 sends it one now
+ * and then, with the time of sending in it (both ranks read the clock of one machine). Prints JSON:
+ * the median and the 99th percentile of the delay in milliseconds, and rank 1's share of a core.
  */
 #include "core/num.h"
 #include "mpi/transport.h"

@@ -2,8 +2,8 @@
  *
  *     mpirun -n 2 bench_pingpong N_ROUND_TRIPS
  *
- * Plain blocking sends and receives of a unit's worth of bytes each way. Prints the seconds that all
- * of them took.
+ * Plain blocking sends and receives of a unit's worth of bytes each way. Prints the seconds that
+ * all of them took.
  */
 #include <mpi.h>
 #include <stdio.h>

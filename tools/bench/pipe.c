@@ -1,5 +1,5 @@
-/* What a persistent evaluator and a marker cost without us: requests and replies over pipes, and for
- * each unit a folder and a file that is written and renamed.
+/* What a persistent evaluator and a marker cost without us: requests and replies over pipes, and
+ * for each unit a folder and a file that is written and renamed.
  *
  *     bench_pipe N_UNITS DIR COMMAND [ARGUMENT...]
  *
@@ -37,7 +37,8 @@ static void start(struct evaluator *evaluator, char **command)
     int request_end, reply_end;
     posix_spawn_file_actions_t actions;
     if (es_fd_pipe(&request_end, &evaluator->request_fd) < 0 ||
-        es_fd_pipe(&evaluator->reply_fd, &reply_end) < 0 || setenv("EVALSWEEP_REPLY_FD", "3", 1) < 0)
+        es_fd_pipe(&evaluator->reply_fd, &reply_end) < 0 ||
+        setenv("EVALSWEEP_REPLY_FD", "3", 1) < 0)
         die("making pipes failed");
     (void)posix_spawn_file_actions_init(&actions);
     (void)posix_spawn_file_actions_adddup2(&actions, request_end, STDIN_FILENO);

@@ -1,5 +1,5 @@
-/* The bare spawn + wait loop: what the operating system asks for a process, and nothing else; or for a
- * process with a folder and a marker in DIR.
+/* The bare spawn + wait loop: what the operating system asks for a process, and nothing else; or
+ * for a process with a folder and a marker in DIR.
  *
  *     bench_spawn N_PROCESSES N_IN_FLIGHT [--markers DIR] COMMAND [ARGUMENT...]
  *
@@ -52,8 +52,9 @@ int main(int argc, char **argv)
     }
     if (argc < 4 || !es_parse_int(argv[1], &n_processes) || !es_parse_int(argv[2], &n_in_flight) ||
         n_in_flight < 1) {
-        fprintf(stderr,
-                "usage: bench_spawn N_PROCESSES N_IN_FLIGHT [--markers DIR] COMMAND [ARGUMENT...]\n");
+        fprintf(
+            stderr,
+            "usage: bench_spawn N_PROCESSES N_IN_FLIGHT [--markers DIR] COMMAND [ARGUMENT...]\n");
         return 2;
     }
     double begun_s = es_clock_mono_s();

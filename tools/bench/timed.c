@@ -2,8 +2,8 @@
  *
  *     bench_timed COMMAND [ARGUMENT...]
  *
- * The last line on stderr is "SECONDS PEAK_KIB" (the largest of its processes that were waited for).
- * Ends with 1 when the command fails.
+ * The last line on stderr is "SECONDS PEAK_KIB" (the largest of its processes that were waited
+ * for). Ends with 1 when the command fails.
  */
 #include "sys/clock.h"
 

@@ -33,7 +33,8 @@ static void fields_are_quoted_where_they_need_it(void **state)
     es_buf_clear(&line);
 }
 
-static void assert_fields(const char *text, const char *const *fields, const bool *goes_on, size_t n)
+static void assert_fields(const char *text, const char *const *fields, const bool *goes_on,
+                          size_t n)
 {
     const char *at = text, *end = text + strlen(text);
     struct es_buf field = {0};

@@ -21,9 +21,9 @@ static void good_forecasts_count_by_time(void **state)
 {
     (void)state;
     static struct es_eta_log log;
-    es_eta_log_add(&log, 0, 1);    /* before */
-    es_eta_log_add(&log, 20, 88);  /* right for 30 s: 80 are left */
-    es_eta_log_add(&log, 50, 56);  /* wrong for 30 s */
+    es_eta_log_add(&log, 0, 1);     /* before */
+    es_eta_log_add(&log, 20, 88);   /* right for 30 s: 80 are left */
+    es_eta_log_add(&log, 50, 56);   /* wrong for 30 s */
     es_eta_log_add(&log, 80, 18.5); /* right for 20 s */
     double share = es_eta_log_share(&log, 100, 0.2, 0.1);
     assert_true(fabs(share - 50.0 / 80) < 1e-9);

@@ -296,11 +296,18 @@ static void test_text_to_line(void **state)
         const char *text, *line;
     } rows[] = {
         {"", ""},
-        {"plain, \xc3\xbc" "ber \xf0\x9f\x90\x8d", "plain, \xc3\xbc" "ber \xf0\x9f\x90\x8d"},
+        {"plain, \xc3\xbc"
+         "ber \xf0\x9f\x90\x8d",
+         "plain, \xc3\xbc"
+         "ber \xf0\x9f\x90\x8d"},
         {"a\nb\r\tc", "a?b??c"},
         {"\x1b[31mred\x7f", "?[31mred?"},
-        {"\xc2\x9b" "31m\xc2\xa0", "??31m\xc2\xa0"}, /* CSI as one character */
-        {"\xff\xfe" "a\xc3", "??a?"},
+        {"\xc2\x9b"
+         "31m\xc2\xa0",
+         "??31m\xc2\xa0"}, /* CSI as one character */
+        {"\xff\xfe"
+         "a\xc3",
+         "??a?"},
     };
     for (size_t i = 0; i < N_ROWS(rows); i++) {
         char text[64];

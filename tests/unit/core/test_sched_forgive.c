@@ -10,8 +10,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Random events, straight into the scheduler, with workers that leave, good or bad: what failed on a bad
- * one does not count. A model counts along. */
+/* Random events, straight into the scheduler, with workers that leave, good or bad: what failed on
+ * a bad one does not count. A model counts along. */
 
 #define N_CHECKPOINTS 3
 #define N_LAYERS 2

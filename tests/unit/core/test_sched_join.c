@@ -189,8 +189,8 @@ static void take_back(struct world *w, uint32_t j, const struct es_action *actio
     struct worker *own = &w->jobs[j].workers[action->worker];
     uint32_t ids[64];
     for (uint32_t i = 0; i < action->n_layers; i++)
-        ids[i] = es_grid_id(
-            w->grid, (struct es_unit){action->checkpoint, action->layers[i], action->task});
+        ids[i] = es_grid_id(w->grid,
+                            (struct es_unit){action->checkpoint, action->layers[i], action->task});
     for (uint32_t i = 0; i < action->n_layers; i++)
         for (uint32_t at = 0; at < own->n; at++)
             if (own->queue[at] == ids[i] && at == 0 && own->is_running) {
@@ -369,7 +369,8 @@ static void each_unit_runs_once_in_one_job_or_the_other(void **state)
     }
 }
 
-/* How many answers ELSEWHERE two like jobs get, started together on a grid whose units are alike. */
+/* How many answers ELSEWHERE two like jobs get, started together on a grid whose units are alike.
+ */
 static uint32_t n_collisions(uint64_t seed, bool from_end)
 {
     struct world *w = create(seed);

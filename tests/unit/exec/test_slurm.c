@@ -27,7 +27,12 @@ static void test_end_time(void **state)
     double left_s = -7;
     assert_true(es_slurm_parse_end_time("1700000100", 1700000000.5, &left_s));
     assert_true(left_s == 99.5);
-    const char *const bad[] = {"", "1700000000", "-5", "17000x", "2026-01-01T00:00:00", " 1800000000",
+    const char *const bad[] = {"",
+                               "1700000000",
+                               "-5",
+                               "17000x",
+                               "2026-01-01T00:00:00",
+                               " 1800000000",
                                "99999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(es_slurm_parse_end_time(bad[i], 1700000000.5, &left_s));
@@ -71,10 +76,16 @@ static void test_kill_wait(void **state)
     (void)state;
     double wait_s = -7;
     assert_true(es_slurm_parse_kill_wait("Configuration data as of 2026\nKillOnBadExit = 0\n"
-                                         "KillWait                = 45 sec\nX = 1\n", &wait_s));
+                                         "KillWait                = 45 sec\nX = 1\n",
+                                         &wait_s));
     assert_true(wait_s == 45);
-    const char *const bad[] = {"", "KillWait", "KillWait = ", "KillWait = soon", "KillWaiting = 3",
-                               "XKillWait = 3", "KillWait 30"};
+    const char *const bad[] = {"",
+                               "KillWait",
+                               "KillWait = ",
+                               "KillWait = soon",
+                               "KillWaiting = 3",
+                               "XKillWait = 3",
+                               "KillWait 30"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(es_slurm_parse_kill_wait(bad[i], &wait_s));
     assert_true(wait_s == 45);

@@ -19,7 +19,7 @@
 
 struct fixture {
     struct es_local_hub *hub;
-    struct es_transport *at; /* rank 0's */
+    struct es_transport *at;  /* rank 0's */
     struct es_transport *mpi; /* rank 1's */
     struct es_bridge *bridge; /* NULL: it refuses */
     struct es_pulse_limits limits;

@@ -49,9 +49,9 @@ struct fixture {
     const char *awaited_note;     /* when there is one with this in it ... */
     sem_t noted;                  /* ... the scripted worker hears of it here ... */
     int signal_then;              /* ... and the coordinator gets this signal */
-    uint32_t n_more; /* assignments that the scripted worker got later */
-    struct es_lock *lock; /* with company; NULL: without */
-    bool forgets;         /* the recorder loses a message, out of memory */
+    uint32_t n_more;              /* assignments that the scripted worker got later */
+    struct es_lock *lock;         /* with company; NULL: without */
+    bool forgets;                 /* the recorder loses a message, out of memory */
     uint32_t pending[4096];
     uint32_t n_pending;
     struct es_buf late; /* a message that rank 1 sends right after its HELLO, if there is one */
@@ -143,8 +143,7 @@ static void greet(struct fixture *f, uint32_t rank)
     struct es_hello hello = {.node = "n", .host = "h", .n_cpus = 1, .n_cpus_node = 1};
     struct es_buf buf = {0};
     es_hello_encode(&hello, &buf);
-    assert_int_equal(
-        es_transport_send_buf(es_local_hub_endpoint(f->hub, rank), 0, &buf), 0);
+    assert_int_equal(es_transport_send_buf(es_local_hub_endpoint(f->hub, rank), 0, &buf), 0);
 }
 
 /* Rank 0 coordinates without working; ranks 1 to n work, in a thread each. */
@@ -156,8 +155,7 @@ static void start_workers(struct fixture *f, uint32_t n)
         if (r < n || !f->last_is_mute)
             greet(f, r);
     if (f->late.len)
-        assert_int_equal(
-            es_transport_send_buf(es_local_hub_endpoint(f->hub, 1), 0, &f->late), 0);
+        assert_int_equal(es_transport_send_buf(es_local_hub_endpoint(f->hub, 1), 0, &f->late), 0);
     for (uint32_t r = 1; r <= n; r++) {
         f->args[r] = (struct es_worker_args){
             .transport = es_local_hub_endpoint(f->hub, r), .rank = r, .host = "h"};
@@ -212,9 +210,8 @@ static void run(struct fixture *f, uint32_t n_workers)
                                         .n_pending = f->n_pending,
                                         .not_before_ns = INT64_MIN,
                                         .stale_s = 60};
-    struct es_recorder_config recorder_config = {.units = f->units,
-                                                 .company = f->lock ? &company : NULL,
-                                                 .run_dir = f->run_dir};
+    struct es_recorder_config recorder_config = {
+        .units = f->units, .company = f->lock ? &company : NULL, .run_dir = f->run_dir};
     start_workers(f, n_workers);
     assert_int_equal(es_recorder_start(&recorder_config, &recorder, NULL), 0);
     if (f->forgets)
@@ -416,9 +413,10 @@ static void with_nothing_else_left_the_run_is_left_to_others(void **state)
 static void a_failing_unit_is_retried_and_then_failed(void **state)
 {
     struct fixture *f = *state;
-    load_job(f, fake(f, "persistent", ",\"--fail-unit\",\"step1/22/B\",\"--exit\",\"7\"",
-                     ",\"retries\":1"),
-             false);
+    load_job(
+        f,
+        fake(f, "persistent", ",\"--fail-unit\",\"step1/22/B\",\"--exit\",\"7\"", ",\"retries\":1"),
+        false);
     run(f, 1);
     assert_int_equal(f->rc, 0);
     assert_int_equal(f->outcome.ending, ES_ENDING_FINISHED);
@@ -433,8 +431,8 @@ static void a_failing_unit_is_retried_and_then_failed(void **state)
 static void a_unit_that_must_not_be_retried_is_not(void **state)
 {
     struct fixture *f = *state;
-    load_job(f, fake(f, "persistent", ",\"--fail-unit\",\"step1/22/B\",\"--error\"",
-                     ",\"retries\":5"),
+    load_job(f,
+             fake(f, "persistent", ",\"--fail-unit\",\"step1/22/B\",\"--error\"", ",\"retries\":5"),
              false);
     run(f, 1);
     assert_int_equal(f->outcome.state.counts.failed, 1);
@@ -733,9 +731,8 @@ static void say_done(struct fixture *f, struct es_transport *at, const struct es
         for (uint32_t i = 0; i < bundle.n_layers; i++) {
             const struct es_wire_layer *layer = (const struct es_wire_layer *)(void *)layers.data;
             struct es_unit unit = {bundle.checkpoint, layer[i].layer, bundle.task};
-            struct es_result_entry entry = {.unit_id = es_grid_id(f->job->grid, unit),
-                                            .kind = ES_RESULT_DONE,
-                                            .total_s = 0.02};
+            struct es_result_entry entry = {
+                .unit_id = es_grid_id(f->job->grid, unit), .kind = ES_RESULT_DONE, .total_s = 0.02};
             es_results_add(&buf, &entry, &result);
         }
     (void)es_transport_send_buf(at, 0, &buf);
@@ -818,8 +815,8 @@ static void begin_silence(struct fixture *f, void *(*last_worker)(void *), doubl
     load_job(f, SLOW, false);
     the_fixture = f;
     f->last_worker = last_worker;
-    f->pulse = (struct es_pulse_limits){
-        .beat_s = 0.05, .suspect_s = suspect_s, .given_up_s = given_up_s};
+    f->pulse =
+        (struct es_pulse_limits){.beat_s = 0.05, .suspect_s = suspect_s, .given_up_s = given_up_s};
 }
 
 static void what_a_dead_worker_held_is_done_by_others(void **state)
@@ -859,8 +856,8 @@ static void a_suspect_gets_nothing_new(void **state)
 {
     struct fixture *f = *state;
     struct es_result result;
-    load_job(f, fake(f, "persistent", ",\"--fail-unit\",\"step\",\"--exit\",\"7\"",
-                     ",\"retries\":1"),
+    load_job(f,
+             fake(f, "persistent", ",\"--fail-unit\",\"step\",\"--exit\",\"7\"", ",\"retries\":1"),
              false);
     the_fixture = f;
     f->last_worker = suspected_worker;
@@ -1040,8 +1037,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_time_limit_counts_from_the_jobs_start, setup, teardown),
         cmocka_unit_test_setup_teardown(a_rank_that_drains_by_itself_is_done_without, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(a_run_ends_when_no_unit_that_is_left_can_end_in_time,
-                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_run_ends_when_no_unit_that_is_left_can_end_in_time, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_run_whose_recorder_has_forgotten_something_ends, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(results_of_units_not_held_are_not_counted, setup, teardown),

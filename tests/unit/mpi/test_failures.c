@@ -178,8 +178,8 @@ static void the_commonest_reason_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_failure_counts_once_the_worker_is_known_to_be_good,
-                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failure_counts_once_the_worker_is_known_to_be_good, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_bad_worker_fails_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_ends_one_well_after_all_is_good, setup,
                                         teardown),

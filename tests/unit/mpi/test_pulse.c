@@ -108,7 +108,7 @@ static void the_silent_one_is_suspected_and_given_up_once(void **state)
     uint32_t n_beats = f.n_beats[2];
     assert_in_range(n_beats, 15, 25); /* one in five seconds, while it is a suspect */
     pass(&f, 100, 0xa);
-    assert_true(isnan(f.dead_at_s[2])); /* said once */
+    assert_true(isnan(f.dead_at_s[2]));      /* said once */
     assert_int_equal(f.n_beats[2], n_beats); /* and sent nothing */
     es_pulse_free(f.pulse);
 }

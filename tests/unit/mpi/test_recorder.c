@@ -60,8 +60,7 @@ static const char *path_of(const char *name)
 static struct es_recorder *start(struct es_keeper *keeper)
 {
     struct es_recorder *recorder;
-    struct es_recorder_config config = {
-        .units = units, .run_dir = run_dir, .keeper = keeper};
+    struct es_recorder_config config = {.units = units, .run_dir = run_dir, .keeper = keeper};
     assert_int_equal(es_recorder_start(&config, &recorder, NULL), 0);
     return recorder;
 }
@@ -153,8 +152,7 @@ static struct es_recorder *start_joined_with(bool keeps_failed, int64_t started_
                                          .previous_ns = INT64_MAX,
                                          .keeps_failed = keeps_failed,
                                          .stale_s = 60};
-    struct es_recorder_config config = {
-        .units = units, .run_dir = run_dir, .company = &company};
+    struct es_recorder_config config = {.units = units, .run_dir = run_dir, .company = &company};
     assert_int_equal(es_recorder_start(&config, &recorder, NULL), 0);
     return recorder;
 }
@@ -277,8 +275,7 @@ static struct es_recorder *start_owner(void)
     es_lock_release(joiner);
     assert_int_equal(es_lock_join(run_dir, 60, &joiner, NULL), 0);
     company.lock = owner;
-    struct es_recorder_config config = {
-        .units = units, .run_dir = run_dir, .company = &company};
+    struct es_recorder_config config = {.units = units, .run_dir = run_dir, .company = &company};
     assert_int_equal(es_recorder_start(&config, &recorder, NULL), 0);
     return recorder;
 }
@@ -528,8 +525,10 @@ static void lines_that_a_kill_lost_are_added_by_the_next_start(void **state)
     static const char there[] = "2026-01-01T00:00:00Z,step0,1,A,done,0.5,,h,,1\n";
     const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
     char text[512];
-    (void)snprintf(text, sizeof text, "finished,checkpoint,layer,task,status,main_score,"
-                                      "evaluation_time_s,host,device,attempt\n%s", there);
+    (void)snprintf(text, sizeof text,
+                   "finished,checkpoint,layer,task,status,main_score,"
+                   "evaluation_time_s,host,device,attempt\n%s",
+                   there);
     mark(".", "progress.csv", text);
     mark("step0/1/A", "done.json", OURS("1", "0.5"));
     mark("step0/2/A", "done.json", OURS("2", "0.25"));
@@ -566,11 +565,13 @@ static void a_run_that_has_adopted_units_gets_no_lines_afterwards(void **state)
 {
     (void)state;
     static const char there[] = "2026-01-01T00:00:00Z,step0,1,A,done,0.5,,h,,1\n";
-    mark(".", "progress.csv", "finished,checkpoint,layer,task,status,main_score,"
-                              "evaluation_time_s,host,device,attempt\n");
+    mark(".", "progress.csv",
+         "finished,checkpoint,layer,task,status,main_score,"
+         "evaluation_time_s,host,device,attempt\n");
     mark("step0/1/A", "done.json", OURS("1", "0.5"));
-    mark(".evalsweep", "adopted.csv", "adopted,checkpoint,layer,task,from\n"
-                                      "2026-01-01T00:00:00Z,step1,1,A,/elsewhere\n");
+    mark(".evalsweep", "adopted.csv",
+         "adopted,checkpoint,layer,task,from\n"
+         "2026-01-01T00:00:00Z,step1,1,A,/elsewhere\n");
     run_alone(0);
     assert_lines("");
     assert_int_equal(unlink(path_of(".evalsweep/adopted.csv")), 0);

@@ -41,7 +41,8 @@ static void a_harder_signal_shortens_and_nothing_lengthens(void **state)
     assert_true(es_stopping_signal(&stopping, SIGUSR1, 25, 100, &grace_s));
     assert_true(es_stopping_signal(&stopping, SIGTERM, 25, 110, &grace_s));
     assert_true(stopping.until_s == 135);
-    assert_false(es_stopping_signal(&stopping, SIGTERM, 25, 111, &grace_s)); /* Slurm sends several */
+    assert_false(
+        es_stopping_signal(&stopping, SIGTERM, 25, 111, &grace_s)); /* Slurm sends several */
     assert_false(es_stopping_signal(&stopping, SIGUSR2, 25, 112, &grace_s));
     assert_true(stopping.until_s == 135);
 }
@@ -58,7 +59,8 @@ static void a_second_interrupt_kills_once(void **state)
     assert_false(es_stopping_signal(&stopping, SIGINT, 0, 108, &grace_s));
     struct es_stopping other = begin((double)INFINITY);
     assert_true(es_stopping_signal(&other, SIGTERM, 25, 100, &grace_s));
-    assert_false(es_stopping_signal(&other, SIGINT, 25, 101, &grace_s)); /* only the first of them */
+    assert_false(
+        es_stopping_signal(&other, SIGINT, 25, 101, &grace_s)); /* only the first of them */
 }
 
 static void the_end_leaves_room_to_write_up(void **state)

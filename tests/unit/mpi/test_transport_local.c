@@ -98,8 +98,8 @@ static void *take_at_once(void *arg)
     return NULL;
 }
 
-/* However soon a message is taken, the descriptor does not stay readable behind it: whoever polls it
- * would never sleep again. */
+/* However soon a message is taken, the descriptor does not stay readable behind it: whoever polls
+ * it would never sleep again. */
 static void the_descriptor_rests_when_nothing_is_there(void **state)
 {
     (void)state;

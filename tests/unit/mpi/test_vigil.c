@@ -33,8 +33,7 @@ static int setup(void **state)
     *state = &f;
     if (es_local_hub_create(3, &f.hub, NULL) < 0 ||
         es_fd_pipe(&f.signal_pipe[0], &f.signal_pipe[1]) < 0 ||
-        es_fd_set_nonblocking(f.signal_pipe[0]) < 0 ||
-        es_fd_pipe(&f.go_pipe[0], &f.go_pipe[1]) < 0)
+        es_fd_set_nonblocking(f.signal_pipe[0]) < 0 || es_fd_pipe(&f.go_pipe[0], &f.go_pipe[1]) < 0)
         return -1;
     f.vigil.transport = es_local_hub_endpoint(f.hub, 0);
     f.vigil.signal_fd = f.signal_pipe[0];

@@ -399,7 +399,8 @@ static void truncated_messages_are_refused(void **state)
     }
 }
 
-/* A list may be cut between two entries: then it is a shorter list, and nothing is read beyond it. */
+/* A list may be cut between two entries: then it is a shorter list, and nothing is read beyond it.
+ */
 static void truncated_lists_are_read_within_bounds(void **state)
 {
     (void)state;

@@ -52,7 +52,8 @@ static int setup(void **state)
     *state = &f;
     f.driver_id = "";
     es_result_init(&f.result);
-    if (tempdir_create(f.run_dir) < 0 || es_folder_make(f.run_dir, NULL) < 0 || es_local_hub_create(2, &f.hub, NULL) < 0)
+    if (tempdir_create(f.run_dir) < 0 || es_folder_make(f.run_dir, NULL) < 0 ||
+        es_local_hub_create(2, &f.hub, NULL) < 0)
         return -1;
     f.at = es_local_hub_endpoint(f.hub, TEST);
     return 0;
@@ -277,7 +278,8 @@ static void a_drain_gives_back_everything_and_interrupts(void **state)
     quit(f);
 }
 
-/* mpirun leaves about a second between SIGTERM and SIGKILL, not the 5 that an evaluator gets else. */
+/* mpirun leaves about a second between SIGTERM and SIGKILL, not the 5 that an evaluator gets else.
+ */
 static void a_drain_without_grace_waits_for_no_evaluator_that_ignores_it(void **state)
 {
     struct fixture *f = *state;
@@ -331,8 +333,9 @@ static void a_reset_forgets_everything_and_begins_anew(void **state)
         NULL, "{\"mode\":\"null\",\"markers\":true,\"seconds\":0.3}"};
     for (int i = 0; i < 2; i++) {
         struct fixture *f = *state;
-        start(f, evaluators[i] ? evaluators[i]
-                               : fake(",\"--hang\",\"--fail-unit\",\"a/1/S\"", ",\"timeout_s\":600"));
+        start(f, evaluators[i]
+                     ? evaluators[i]
+                     : fake(",\"--hang\",\"--fail-unit\",\"a/1/S\"", ",\"timeout_s\":600"));
         assign(f, 0, 0, 3);
         wait_until_begun(f, (struct es_unit){0, 0, 0});
         for (int times = 0; times < 2; times++) { /* the second time it holds nothing */
@@ -405,8 +408,7 @@ static void failures_tell_why(void **state)
         if (!strstr(why, rows[i].why))
             fail_msg("row %zu: %s", i, why);
         /* Only a last try leaves failed.json: with retries left, it may still succeed. */
-        assert_int_equal(exists(f, (struct es_unit){0, 0, 0}, ES_FAILED_NAME),
-                         !rows[i].may_retry);
+        assert_int_equal(exists(f, (struct es_unit){0, 0, 0}, ES_FAILED_NAME), !rows[i].may_retry);
         assert_false(exists(f, (struct es_unit){0, 0, 0}, ES_MARKER_NAME));
         assert_next(f, id_of(f, 0, 1, 0), ES_RESULT_DONE); /* and the next one runs */
         quit(f);
@@ -515,17 +517,16 @@ static void a_bundle_that_another_driver_has_is_left_alone(void **state)
     es_fd_close(&leases_fd);
 }
 
-/* failed.json there: of this run, it is not tried again; of an earlier one, it is, and so is what this
- * driver tried itself: that did not count. */
+/* failed.json there: of this run, it is not tried again; of an earlier one, it is, and so is what
+ * this driver tried itself: that did not count. */
 static void what_failed_in_this_run_already_is_not_tried(void **state)
 {
     static const struct {
         bool is_of_this_run;
         uint32_t was_tried;
         enum es_result_kind kind;
-    } rows[] = {{true, 0, ES_RESULT_FOUND_FAILED},
-                {false, 0, ES_RESULT_DONE},
-                {true, 1, ES_RESULT_DONE}};
+    } rows[] = {
+        {true, 0, ES_RESULT_FOUND_FAILED}, {false, 0, ES_RESULT_DONE}, {true, 1, ES_RESULT_DONE}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct fixture *f = *state;
         f->driver_id = "this";

@@ -43,7 +43,7 @@ static void touch(const char *name)
 }
 
 #define JOB                                                                                        \
-    "{\"run\":{\"id\":\"x\"},\"evaluator\":{\"mode\":\"null\"},"                                         \
+    "{\"run\":{\"id\":\"x\"},\"evaluator\":{\"mode\":\"null\"},"                                   \
     "\"grid\":{\"checkpoints\":[\"a\"],\"layers\":[1],\"tasks\":[\"t\"]}}"
 
 static void the_job_comes_back(void **state)

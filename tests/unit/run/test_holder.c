@@ -49,14 +49,12 @@ static void slurm_tells_what_it_ended(void **state)
         double step_id, restart_count;
         enum es_verdict verdict; /* of an observer in step 3 of the second restart of job 5 */
     } rows[] = {
-        {"5", 9, 1, ES_VERDICT_GONE},    /* before the restart, whatever the step */
-        {"5", 3, 1, ES_VERDICT_GONE},
-        {"5", 2, 2, ES_VERDICT_GONE},    /* an earlier step */
-        {"5", 3, 2, ES_VERDICT_UNKNOWN}, /* the same */
-        {"5", 4, 2, ES_VERDICT_UNKNOWN}, /* a later one */
+        {"5", 9, 1, ES_VERDICT_GONE}, /* before the restart, whatever the step */
+        {"5", 3, 1, ES_VERDICT_GONE},       {"5", 2, 2, ES_VERDICT_GONE}, /* an earlier step */
+        {"5", 3, 2, ES_VERDICT_UNKNOWN},                                  /* the same */
+        {"5", 4, 2, ES_VERDICT_UNKNOWN},                                  /* a later one */
         {"5", 2, 3, ES_VERDICT_UNKNOWN}, /* of a later start, which we outlived */
-        {"5", NONE, 2, ES_VERDICT_UNKNOWN},
-        {"5", 2, NONE, ES_VERDICT_UNKNOWN},
+        {"5", NONE, 2, ES_VERDICT_UNKNOWN}, {"5", 2, NONE, ES_VERDICT_UNKNOWN},
         {"6", 2, 1, ES_VERDICT_UNKNOWN}, /* another job */
         {"", 2, 1, ES_VERDICT_UNKNOWN},
     };

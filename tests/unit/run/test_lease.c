@@ -157,12 +157,9 @@ static void each_of_many_goes_to_one_of_the_racers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_OF(names_differ_where_bundles_do),
-        TEST_OF(it_is_taken_by_one),
-        TEST_OF(it_is_dropped_by_its_holder_only),
-        TEST_OF(a_sweep_takes_those_of_some),
-        TEST_OF(what_is_no_lease_is_an_error),
-        TEST_OF(each_of_many_goes_to_one_of_the_racers),
+        TEST_OF(names_differ_where_bundles_do),    TEST_OF(it_is_taken_by_one),
+        TEST_OF(it_is_dropped_by_its_holder_only), TEST_OF(a_sweep_takes_those_of_some),
+        TEST_OF(what_is_no_lease_is_an_error),     TEST_OF(each_of_many_goes_to_one_of_the_racers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,11 +183,8 @@ static void note(const char *text, void *context)
 
 static int enter(bool may_join, struct es_lock **ret_lock)
 {
-    const struct es_lock_request request = {.run_dir = run_dir,
-                                            .stale_s = 60,
-                                            .may_join = may_join,
-                                            .note = note,
-                                            .context = noted};
+    const struct es_lock_request request = {
+        .run_dir = run_dir, .stale_s = 60, .may_join = may_join, .note = note, .context = noted};
     n_notes = 0;
     return es_lock_enter(&request, ret_lock, NULL);
 }

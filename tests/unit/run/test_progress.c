@@ -243,8 +243,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_fresh),     TEST(test_there),   TEST(test_moved_away),
-        TEST(test_full_disk), TEST(test_mark), TEST(test_refused), TEST(test_no_run_dir_yet),
+        TEST(test_fresh), TEST(test_there),   TEST(test_moved_away),     TEST(test_full_disk),
+        TEST(test_mark),  TEST(test_refused), TEST(test_no_run_dir_yet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

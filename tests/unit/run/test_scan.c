@@ -192,8 +192,8 @@ static void test_no_run_dir(void **state)
     assert_string_equal(err.subject, missing);
 }
 
-/* outputs/ on another file system, as a link of the user's: followed while it leads somewhere. One that
- * leads nowhere, or what is no folder, must not look like a run without results. */
+/* outputs/ on another file system, as a link of the user's: followed while it leads somewhere. One
+ * that leads nowhere, or what is no folder, must not look like a run without results. */
 static void test_linked_outputs(void **state)
 {
     struct fixture *f = *state;
@@ -526,13 +526,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_layouts),     TEST(test_calls),        TEST(test_no_run_dir),
-        TEST(test_layouts),     TEST(test_calls),        TEST(test_linked_outputs),
-        TEST(test_again),       TEST(test_identity),     TEST(test_link),
-        TEST(test_bad_markers), TEST(test_excluded),     TEST(test_failed),
-        TEST(test_age),         TEST(test_age_of_failed), TEST(test_large_folder),
-        TEST(test_no_descriptors),
-        TEST(test_no_memory),   TEST(test_discover),
+        TEST(test_layouts),      TEST(test_calls),
+        TEST(test_no_run_dir),   TEST(test_layouts),
+        TEST(test_calls),        TEST(test_linked_outputs),
+        TEST(test_again),        TEST(test_identity),
+        TEST(test_link),         TEST(test_bad_markers),
+        TEST(test_excluded),     TEST(test_failed),
+        TEST(test_age),          TEST(test_age_of_failed),
+        TEST(test_large_folder), TEST(test_no_descriptors),
+        TEST(test_no_memory),    TEST(test_discover),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,7 +98,8 @@ static void faults_name_file_and_line(void **state)
     } rows[] = {
         {"checkpoint,layer,task\n", "line 1: there is no column \"seconds\""},
         {"checkpoint,layer,task,seconds\nstep0,x,A,1\n", "line 2: expected a layer number"},
-        {"checkpoint,layer,task,seconds\nstep0,3,A,1\nstep0,3,A,soon\n", "line 3: expected seconds"},
+        {"checkpoint,layer,task,seconds\nstep0,3,A,1\nstep0,3,A,soon\n",
+         "line 3: expected seconds"},
         {"checkpoint,layer,task,seconds\nstep0,3,A,-1\n", "line 2: expected seconds"},
         {"checkpoint,layer,task,seconds\nstep0\n", "line 2: expected a layer number"},
     };

@@ -155,12 +155,9 @@ static void test_parse_reads_what_format_wrote(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_monotonic),
-        cmocka_unit_test(test_wall),
-        cmocka_unit_test(test_format),
-        cmocka_unit_test(test_format_every_day),
-        cmocka_unit_test(test_parse),
-        cmocka_unit_test(test_parse_reads_what_format_wrote),
+        cmocka_unit_test(test_monotonic), cmocka_unit_test(test_wall),
+        cmocka_unit_test(test_format),    cmocka_unit_test(test_format_every_day),
+        cmocka_unit_test(test_parse),     cmocka_unit_test(test_parse_reads_what_format_wrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
