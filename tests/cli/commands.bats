@@ -450,11 +450,15 @@ END
 @test "what a start waits for is said" {
     write_job
     "$evalsweep" run --quiet job.json --only checkpoint=step0
+    move_lock() { # COUNTER: of a driver on another machine
+        echo '{"counter":'"$1"',"host":"elsewhere","boot":"another","pid":7}' >moved
+        mv moved runs/demo/.evalsweep/lock
+    }
+    move_lock 0
     (
-        for counter in $(seq 30); do # of a driver on another machine, which moves it now and then
-            echo '{"counter":'"$counter"',"host":"elsewhere","boot":"another","pid":7}' >moved
-            mv moved runs/demo/.evalsweep/lock
+        for counter in $(seq 30); do
             sleep 4
+            move_lock "$counter"
         done
     ) 3>&- &
     mover=$!
