@@ -52,16 +52,33 @@ void es_atomic_sweep(int dir_fd, const char *path)
         (void)closedir(dir);
 }
 
-static int open_temp(int dir_fd, const char *path, char *ret_temp, size_t size_bytes)
+int es_atomic_open(int dir_fd, const char *path, char *ret_temp, size_t temp_size_bytes)
 {
     for (int tries = 0; tries < 100; tries++) {
-        if (es_atomic_temp_path(path, ret_temp, size_bytes) < 0)
+        if (es_atomic_temp_path(path, ret_temp, temp_size_bytes) < 0)
             return -1;
         int fd = openat(dir_fd, ret_temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0 || errno != EEXIST)
             return fd;
     }
     return -1;
+}
+
+int es_atomic_close(int dir_fd, const char *temp, int *fd, int rc, const char *path)
+{
+    if (rc == 0) {
+        rc = close(*fd); /* some file systems report a full disk only here */
+        *fd = -1;
+    }
+    if (rc == 0)
+        rc = renameat(dir_fd, temp, dir_fd, path);
+    if (rc < 0) {
+        int saved = errno;
+        es_fd_close(fd);
+        (void)unlinkat(dir_fd, temp, 0);
+        errno = saved;
+    }
+    return rc;
 }
 
 static int sync_folder(int dir_fd, const char *path)
@@ -87,7 +104,7 @@ int es_atomic_write(int dir_fd, const char *path, const void *bytes, size_t n, b
 {
     char temp[PATH_MAX];
     struct stat st;
-    int fd = open_temp(dir_fd, path, temp, sizeof temp);
+    int fd = es_atomic_open(dir_fd, path, temp, sizeof temp);
     if (fd < 0)
         return es_err_sys(err, errno, "writing", path);
     int rc = es_fd_write_all(fd, bytes, n);
@@ -95,18 +112,8 @@ int es_atomic_write(int dir_fd, const char *path, const void *bytes, size_t n, b
         rc = fsync(fd);
     if (rc == 0)
         rc = fstat(fd, &st);
-    if (rc == 0) {
-        rc = close(fd); /* some file systems report a full disk only here */
-        fd = -1;
-    }
-    if (rc == 0)
-        rc = renameat(dir_fd, temp, dir_fd, path);
-    if (rc < 0) {
-        int saved = errno;
-        es_fd_close(&fd);
-        (void)unlinkat(dir_fd, temp, 0);
-        return es_err_sys(err, saved, "writing", path);
-    }
+    if (es_atomic_close(dir_fd, temp, &fd, rc, path) < 0)
+        return es_err_sys(err, errno, "writing", path);
     if (sync && sync_folder(dir_fd, path) < 0)
         return es_err_sys(err, errno, "syncing the folder of", path);
     if (ret_id)

@@ -20,8 +20,15 @@
 int es_atomic_write(int dir_fd, const char *path, const void *bytes, size_t n, bool sync,
                     struct es_file_id *ret_id, struct es_err *err);
 
-/* A temporary name beside `path`, for those who write the file by other means; the caller renames
- * or unlinks it. path_size bytes at ret_path. */
+/* The parts of it, for those who fill the file by other means. Makes a temporary file beside
+ * `path`, whose name goes to ret_temp: its descriptor, or -1 with errno set. */
+int es_atomic_open(int dir_fd, const char *path, char *ret_temp, size_t temp_size_bytes);
+/* Closes *fd (-1 afterwards) and renames the file to `path`; if that fails, or rc says that filling
+ * it did, removes it instead. 0, or -1 with errno set. */
+int es_atomic_close(int dir_fd, const char *temp, int *fd, int rc, const char *path);
+
+/* A temporary name beside `path`, for what is no descriptor of ours to write (a link, HDF5's); the
+ * caller renames or unlinks it. path_size bytes at ret_path. */
 int es_atomic_temp_path(const char *path, char *ret_path, size_t path_size_bytes);
 
 /* Whether a file's name (without its folder) is such a temporary name. */

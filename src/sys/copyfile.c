@@ -47,25 +47,8 @@ static int copy_open(int from, int to_dir_fd, const char *to, bool sync)
         errno = EINVAL;
         return -1;
     }
-    if (es_atomic_temp_path(to, temp, sizeof temp) < 0)
-        return -1;
-    int fd = openat(to_dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return -1;
-    int rc = fill(from, fd, &st, sync);
-    if (rc == 0) {
-        rc = close(fd); /* some file systems report a full disk only here */
-        fd = -1;
-    }
-    if (rc == 0)
-        rc = renameat(to_dir_fd, temp, to_dir_fd, to);
-    if (rc < 0) {
-        int saved = errno;
-        es_fd_close(&fd);
-        (void)unlinkat(to_dir_fd, temp, 0);
-        errno = saved;
-    }
-    return rc;
+    int fd = es_atomic_open(to_dir_fd, to, temp, sizeof temp);
+    return fd < 0 ? -1 : es_atomic_close(to_dir_fd, temp, &fd, fill(from, fd, &st, sync), to);
 }
 
 int es_copy_file_at(int from_dir_fd, const char *from, int to_dir_fd, const char *to, bool sync)

@@ -758,46 +758,50 @@ static void test_stop_busy(void **state)
     }
 }
 
+/* It was asked to end and does not, until it is killed. */
+static void begin_stubborn(struct fixture *f, bool persistent)
+{
+    char arguments[] = "--ignore-term --hang";
+    f->spec.kill_after_s = 1e6;
+    create(f, persistent, arguments);
+    begin(f);
+    wait_until_it_ignores_term(f);
+}
+
+static void end_stubborn(struct fixture *f)
+{
+    wait_state(f, ES_EVALUATOR_STOPPED);
+    assert_int_equal(wait_outcome(f)->kind, ES_OUTCOME_STOPPED);
+    es_evaluator_kill(f->evaluator); /* nothing left to kill */
+    es_evaluator_free(f->evaluator);
+    f->evaluator = NULL;
+}
+
 static void test_kill(void **state)
 {
     struct fixture *f = *state;
-    f->spec.kill_after_s = 1e6;
     for (int i = 0; i < 4; i++) {
-        char arguments[] = "--ignore-term --hang";
-        create(f, i < 2, arguments);
-        begin(f);
-        wait_until_it_ignores_term(f);
+        begin_stubborn(f, i < 2);
         if (i % 2 == 1) /* also when it was asked to stop before */
             es_evaluator_stop(f->evaluator, 0);
         es_evaluator_step(f->evaluator, es_clock_mono_ns());
         es_evaluator_kill(f->evaluator);
-        wait_state(f, ES_EVALUATOR_STOPPED);
-        assert_int_equal(wait_outcome(f)->kind, ES_OUTCOME_STOPPED);
-        es_evaluator_kill(f->evaluator); /* nothing left to kill */
-        es_evaluator_free(f->evaluator);
-        f->evaluator = NULL;
+        end_stubborn(f);
     }
 }
 
 static void test_hurry(void **state)
 {
     struct fixture *f = *state;
-    f->spec.kill_after_s = 1e6;
     for (int i = 0; i < 4; i++) {
-        char arguments[] = "--ignore-term --hang";
-        create(f, i < 2, arguments);
-        begin(f);
-        wait_until_it_ignores_term(f);
+        begin_stubborn(f, i < 2);
         if (i % 2 == 0)
             es_evaluator_hurry(f->evaluator, 0.02);
         es_evaluator_stop(f->evaluator, 0);
         es_evaluator_step(f->evaluator, es_clock_mono_ns());
         if (i % 2 == 1) /* SIGTERM is sent already */
             es_evaluator_hurry(f->evaluator, 0.02);
-        wait_state(f, ES_EVALUATOR_STOPPED);
-        assert_int_equal(wait_outcome(f)->kind, ES_OUTCOME_STOPPED);
-        es_evaluator_free(f->evaluator);
-        f->evaluator = NULL;
+        end_stubborn(f);
     }
 }
 

@@ -347,21 +347,27 @@ static void what_is_done_is_not_run_again(void **state)
     assert_int_equal(n_lines(f->run_dir, "count"), 10);
 }
 
-/* Somebody else, an old array script say, finished a unit after the scan. */
-static void a_marker_that_appeared_since_the_scan_is_found(void **state)
+/* Somebody else leaves a file in the folder of the last unit. */
+static void place_file(struct fixture *f, const char *name, const char *text)
 {
-    struct fixture *f = *state;
-    load_job(f, fake(f, "persistent", "", ""), false);
     char path[TEMPDIR_SIZE + 256];
     struct es_buf dir = {0};
     es_layout_unit_dir(f->layout, f->job->grid, (struct es_unit){4, 3, 2}, &dir);
     (void)snprintf(path, sizeof path, "%s/%s", f->run_dir, dir.data);
     assert_true(es_mkdir_all_at(AT_FDCWD, path) >= 0);
-    (void)snprintf(path, sizeof path, "%s/%s/done.json", f->run_dir, dir.data);
+    (void)snprintf(path, sizeof path, "%s/%s/%s", f->run_dir, dir.data, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    assert_int_equal(es_fd_write_all(fd, "{\"main_score\":0.25}", 19), 0);
+    assert_int_equal(es_fd_write_all(fd, text, strlen(text)), 0);
     close(fd);
     es_buf_clear(&dir);
+}
+
+/* Somebody else, an old array script say, finished a unit after the scan. */
+static void a_marker_that_appeared_since_the_scan_is_found(void **state)
+{
+    struct fixture *f = *state;
+    load_job(f, fake(f, "persistent", "", ""), false);
+    place_file(f, "done.json", "{\"main_score\":0.25}");
     run(f, 1);
     assert_int_equal(f->outcome.state.counts.done, 60);
     assert_int_equal(f->outcome.state.n_evaluated, 59);
@@ -389,15 +395,7 @@ static void with_nothing_else_left_the_run_is_left_to_others(void **state)
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(es_lease_take(fd, name, es_lock_id(other), &is_ours), 0);
     close(fd);
-    struct es_buf dir = {0};
-    es_layout_unit_dir(f->layout, f->job->grid, (struct es_unit){4, 3, 2}, &dir);
-    (void)snprintf(path, sizeof path, "%s/%s", f->run_dir, dir.data);
-    assert_true(es_mkdir_all_at(AT_FDCWD, path) >= 0);
-    (void)snprintf(path, sizeof path, "%s/%s/failed.json", f->run_dir, dir.data);
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    assert_int_equal(es_fd_write_all(fd, "{}", 2), 0);
-    close(fd);
-    es_buf_clear(&dir);
+    place_file(f, "failed.json", "{}");
     run(f, 2);
     assert_int_equal(f->rc, 0);
     assert_int_equal(f->outcome.ending, ES_ENDING_LEFT);

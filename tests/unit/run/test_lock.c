@@ -329,13 +329,18 @@ static void an_owner_that_is_not_ready_is_not_joined(void **state)
     es_lock_release(owner);
 }
 
+static void own_and_join(struct es_lock **ret_owner, struct es_lock **ret_joiner)
+{
+    assert_int_equal(es_lock_acquire(run_dir, STALE_S, ret_owner, NULL), 0);
+    es_lock_set_ready(*ret_owner);
+    assert_int_equal(es_lock_join(run_dir, STALE_S, ret_joiner, NULL), 0);
+}
+
 static void an_owner_hands_the_run_over(void **state)
 {
     (void)state;
     struct es_lock *owner, *joiner;
-    assert_int_equal(es_lock_acquire(run_dir, STALE_S, &owner, NULL), 0);
-    es_lock_set_ready(owner);
-    assert_int_equal(es_lock_join(run_dir, STALE_S, &joiner, NULL), 0);
+    own_and_join(&owner, &joiner);
     assert_false(es_lock_leave(owner, "nobody-1")); /* an heir that is gone */
     assert_true(es_lock_owns(owner));
     assert_true(es_lock_leave(owner, es_lock_id(joiner)));
@@ -354,9 +359,7 @@ static void a_joiner_leaves_to_a_live_owner_only(void **state)
 {
     (void)state;
     struct es_lock *owner, *joiner;
-    assert_int_equal(es_lock_acquire(run_dir, STALE_S, &owner, NULL), 0);
-    es_lock_set_ready(owner);
-    assert_int_equal(es_lock_join(run_dir, STALE_S, &joiner, NULL), 0);
+    own_and_join(&owner, &joiner);
     assert_true(es_lock_leave(joiner, NULL));
     assert_false(has_driver(joiner));
     es_lock_release(joiner);
@@ -373,9 +376,7 @@ static void nobody_leaves_while_another_changes_the_lock(void **state)
     (void)state;
     char claim_path[TEMPDIR_SIZE + 64], another_path[TEMPDIR_SIZE + 128];
     struct es_lock *owner, *joiner, *another;
-    assert_int_equal(es_lock_acquire(run_dir, STALE_S, &owner, NULL), 0);
-    es_lock_set_ready(owner);
-    assert_int_equal(es_lock_join(run_dir, STALE_S, &joiner, NULL), 0);
+    own_and_join(&owner, &joiner);
     assert_int_equal(es_lock_join(run_dir, STALE_S, &another, NULL), 0);
     (void)snprintf(claim_path, sizeof claim_path, "%s.takeover", lock_path);
     (void)snprintf(another_path, sizeof another_path, "%s/.evalsweep/drivers/%s", run_dir,
@@ -423,9 +424,7 @@ static void a_driver_that_was_taken_for_gone_is_told(void **state)
     (void)state;
     struct es_lock *owner, *joiner;
     char path[TEMPDIR_SIZE + 256];
-    assert_int_equal(es_lock_acquire(run_dir, STALE_S, &owner, NULL), 0);
-    es_lock_set_ready(owner);
-    assert_int_equal(es_lock_join(run_dir, STALE_S, &joiner, NULL), 0);
+    own_and_join(&owner, &joiner);
     (void)snprintf(path, sizeof path, "%s/.evalsweep/drivers/%s", run_dir, es_lock_id(joiner));
     assert_int_equal(unlink(path), 0);
     assert_int_equal(es_lock_beat(joiner, NULL), ES_ERR_BUSY);
