@@ -244,7 +244,7 @@ int es_cmd_simulate(int argc, char **argv)
     struct simulate_options options = {0};
     const struct es_opt table[] = {
         {"workers", "N", "how many workers (16)", NULL, &options.workers, NULL},
-        {"policy", "POLICY", "affine, lpt, fifo or static (the job file's)", NULL, &options.policy,
+        {"policy", "affine|lpt|fifo|static", "in place of the job file's", NULL, &options.policy,
          NULL},
         {"trace", "FILE", "CSV of checkpoint, layer, task, seconds; an export will do", NULL,
          &options.trace, NULL},

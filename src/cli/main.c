@@ -43,7 +43,9 @@ static void print_help(void)
     }
     printf("\n  srun --mpi=pmix evalsweep run JOB     on a Slurm cluster\n"
            "  mpirun -n N evalsweep run JOB         anywhere\n\n"
-           "evalsweep COMMAND --help tells more; evalsweep --version the versions.\n");
+           "Options:\n"
+           "  %-24s  %s\n  %-24s  %s\n\nevalsweep COMMAND --help tells more.\n",
+           "--help", "print this and exit", "--version", "print the versions and exit");
 }
 
 static int print_version(void)
