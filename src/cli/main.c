@@ -24,7 +24,7 @@ static const struct command {
     {"run", "JOB", "evaluate what is pending (under srun or mpirun, or alone)", es_cmd_run},
     {"status", "RUN_DIR|JOB", "progress by checkpoint, rate, ETA, failures", es_cmd_status},
     {"consolidate", "RUN_DIR|JOB", "rebuild results.h5 from the markers alone", es_cmd_consolidate},
-    {"export", "RUN_DIR|JOB", "long CSV of every metric on stdout", es_cmd_export},
+    {"export", "RUN_DIR|JOB", "every metric on stdout, as CSV or JSON lines", es_cmd_export},
     {"retry", "RUN_DIR|JOB", "clear failed (or done) units, to run them again", es_cmd_retry},
     {"adopt", "RUN_DIR JOB", "let another run's finished units count in this one", es_cmd_adopt},
     {"simulate", "JOB", "the scheduler on a virtual clock: what a sweep will take",

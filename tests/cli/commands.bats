@@ -181,6 +181,49 @@ assert all(r["status"] == "done" and 0 <= float(r["main_score"]) <= 1 for r in r
 END
 }
 
+@test "export in its other forms says the same as the long CSV" {
+    write_job --fail-unit step1/22/B --error
+    "$evalsweep" run job.json || [ $? -eq 1 ]
+    "$evalsweep" export job.json >long.csv
+    "$evalsweep" export job.json --format jsonl >long.jsonl
+    "$evalsweep" export job.json --wide >wide.csv
+    "$evalsweep" export job.json --wide --format=jsonl >wide.jsonl
+    "$evalsweep" export job.json --metric main_score >main.csv
+    /usr/bin/python3 - <<'END'
+import csv, json
+lists = lambda name: list(csv.DictReader(open(name, newline="", encoding="utf-8")))
+objects = lambda name: [json.loads(line) for line in open(name, encoding="utf-8")]
+plain = lambda row: {k: "" if v is None else v if isinstance(v, str) else float(v) for k, v in row.items()}
+number = {"step", "layer", "value", "main_score", "evaluation_time_s"}
+typed = lambda row: {k: float(v) if k not in ("checkpoint", "task", "status", "split", "subset", "metric")
+                     and v != "" else v for k, v in row.items()}
+unit = lambda row: (row["checkpoint"], row["layer"], row["task"])
+long = [typed(row) for row in lists("long.csv")]
+wide = [typed(row) for row in lists("wide.csv")]
+assert [plain(row) for row in objects("long.jsonl")] == long
+assert [plain(row) for row in objects("wide.jsonl")] == wide
+assert len(wide) == len({unit(row) for row in wide}) == 59
+values = {unit(row) + (key,): value for row in wide for key, value in row.items() if "/" in key}
+assert values == {unit(row) + ("/".join((row["split"], row["subset"], row["metric"])),): row["value"]
+                  for row in long} and values
+main = lists("main.csv")
+assert len(main) == 59 and all(row["metric"] == "main_score" and row["value"] == row["main_score"] for row in main)
+END
+}
+
+@test "export refuses what it cannot do, with nothing on stdout" {
+    write_job
+    "$evalsweep" run job.json --only checkpoint=step0
+    for option in --format=xml --metric=acuracy; do
+        code=0
+        "$evalsweep" export job.json "$option" >out 2>err || code=$?
+        [ "$code" -eq 2 ]
+        [ ! -s out ]
+        [ "$(wc -l <err)" -eq 1 ]
+    done
+    grep -q 'acuracy: no unit has a metric of this name' err
+}
+
 @test "--no-retry-failed leaves failed units failed, and they count" {
     write_job --fail-unit /B --error
     run "$evalsweep" run job.json --only checkpoint=step0

@@ -25,7 +25,7 @@ int main(int argc, char **argv)
     if (rc == 0)
         rc = es_store_read(argv[1], units, NULL, &err);
     if (rc == 0)
-        rc = es_export_csv(units, write_stdout, NULL, &err);
+        rc = es_export_table(&(struct es_export){0}, units, write_stdout, NULL, &err);
     if (rc < 0)
         fprintf(stderr, "dump_store: %s: %s\n", argv[1], err.why);
     es_units_free(units);
