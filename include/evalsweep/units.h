@@ -96,4 +96,7 @@ struct es_counts {
 };
 struct es_counts es_units_count(const struct es_units *units);
 
+/* The same for each checkpoint: ret_counts[n_checkpoints]. */
+void es_units_count_by_checkpoint(const struct es_units *units, struct es_counts *ret_counts);
+
 #endif

@@ -80,7 +80,7 @@ static void clear(struct view *v)
 {
     es_failures_clear(&v->failures);
     free(v->by_checkpoint);
-    free(v->driver.text);
+    es_status_clear(&v->driver);
     es_units_free(v->units);
     es_target_close(&v->target);
 }

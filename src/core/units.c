@@ -239,11 +239,11 @@ void es_units_reset(struct es_units *units, uint32_t unit_id)
     columns->marker[unit_id] = (struct es_file_id){0};
 }
 
-struct es_counts es_units_count(const struct es_units *units)
+/* Of the units from `first` on, n of them. */
+static struct es_counts count(const struct es_units_columns *columns, uint32_t first, uint32_t n)
 {
     struct es_counts counts = {0};
-    const struct es_units_columns *columns = &units->columns;
-    for (uint32_t id = 0; id < columns->n_units; id++) {
+    for (uint32_t id = first; id < first + n; id++) {
         switch ((enum es_status)columns->status[id]) {
         case ES_STATUS_PENDING:
             counts.pending++;
@@ -261,4 +261,17 @@ struct es_counts es_units_count(const struct es_units *units)
         }
     }
     return counts;
+}
+
+struct es_counts es_units_count(const struct es_units *units)
+{
+    return count(&units->columns, 0, units->columns.n_units);
+}
+
+void es_units_count_by_checkpoint(const struct es_units *units, struct es_counts *ret_counts)
+{
+    uint32_t n_checkpoints = es_grid_n_checkpoints(units->grid);
+    uint32_t n = n_checkpoints ? units->columns.n_units / n_checkpoints : 0;
+    for (uint32_t c = 0; c < n_checkpoints; c++) /* ids run through a checkpoint's units first */
+        ret_counts[c] = count(&units->columns, c * n, n);
 }

@@ -5,6 +5,7 @@
 #include "mpi/lastlook.h"
 #include "run/progress.h"
 #include "run/status.h"
+#include "run/tally.h"
 #include "sys/atomicfile.h"
 #include "sys/clock.h"
 
@@ -55,6 +56,7 @@ struct es_recorder {
     uint8_t *has_line;              /* [n_units] with company: whose lines are in progress.csv */
     uint8_t *is_lost;               /* [n_units] with company: what failed for good here */
     struct es_last_look *last_look; /* with company: where there are markers */
+    struct es_tally *tally;         /* for status.json */
     bool is_owner;
     double look_due_s;
     struct es_result result;
@@ -142,6 +144,8 @@ static void apply_entry(struct es_recorder *recorder, const struct es_result_ent
         note_loss(recorder, "recording a result");
     if (recorder->is_lost)
         recorder->is_lost[entry->unit_id] = entry->kind == ES_RESULT_LOST;
+    if (status == ES_STATUS_FAILED)
+        es_tally_note(recorder->tally, entry->unit_id, es_result_text(result, result->reason));
     recorder->is_dirty = true;
     if (recorder->last_look && status == ES_STATUS_DONE)
         es_last_look_note(recorder->last_look, entry->unit_id);
@@ -206,13 +210,18 @@ static void forget_status(struct es_recorder *recorder)
 static void write_status(struct es_recorder *recorder)
 {
     struct es_err err = {0};
+    struct es_buf text = {0};
     if (!recorder->unwritten_status || !may_write(recorder))
         return;
-    if (es_status_write(recorder->config.run_dir, recorder->unwritten_status, recorder->unwritten_n,
-                        &err) == 0)
+    es_buf_append(&text, recorder->unwritten_status, recorder->unwritten_n);
+    es_status_end(recorder->tally, &text);
+    int rc = text.failed ? es_err_nomem(&err, "writing the status")
+                         : es_status_write(recorder->config.run_dir, text.data, text.len, &err);
+    if (rc == 0)
         forget_status(recorder);
     else
         note_fault(recorder, &err);
+    es_buf_clear(&text);
 }
 
 /* --- Other drivers --- */
@@ -228,6 +237,7 @@ static void catch_up(struct es_recorder *recorder)
         recorder->progress = progress;
         rc = es_catch_up(recorder->config.company, recorder->config.run_dir, recorder->config.units,
                          progress, recorder->has_line, recorder->is_lost, &err);
+        es_tally_read_reasons(recorder->tally);
     }
     if (rc < 0)
         note_fault(recorder, &err);
@@ -378,6 +388,7 @@ static void *recorder_main(void *arg)
     struct es_recorder *recorder = arg;
     bool is_ending = false;
     look_at_previous(recorder);
+    es_tally_read_reasons(recorder->tally);
     while (!is_ending) {
         pthread_mutex_lock(&recorder->mutex);
         wait_for_work(recorder);
@@ -419,6 +430,7 @@ static void recorder_free(struct es_recorder *recorder)
     }
     es_company_free(recorder->company);
     es_last_look_free(recorder->last_look);
+    es_tally_free(recorder->tally);
     free(recorder->has_line);
     free(recorder->is_lost);
     es_progress_close(recorder->progress);
@@ -465,7 +477,10 @@ int es_recorder_start(const struct es_recorder_config *config, struct es_recorde
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&recorder->wake, &attr);
     pthread_condattr_destroy(&attr);
-    int rc = es_progress_open(config->run_dir, &recorder->progress, err);
+    int rc = es_tally_create(config->units, config->company ? config->company->layout : NULL,
+                             config->run_dir, &recorder->tally, err);
+    if (rc == 0)
+        rc = es_progress_open(config->run_dir, &recorder->progress, err);
     if (rc == 0 && config->company)
         rc = start_company(recorder, err);
     if (rc == 0) {

@@ -33,7 +33,8 @@ int es_recorder_start(const struct es_recorder_config *config, struct es_recorde
 /* Hands over a RESULTS message (taken, emptied). FAILED says nothing yet, LOST does. Any thread. */
 void es_recorder_add(struct es_recorder *recorder, struct es_message *message);
 
-/* Hands over a new text for status.json (taken: allocated, or NULL when there was no memory). */
+/* Hands over a new text for status.json, as es_status_text has it (taken: allocated, or NULL when
+ * there was no memory). The recorder adds what the table tells. */
 void es_recorder_set_status(struct es_recorder *recorder, char *text, size_t n);
 
 /* What was found out of parked units since the last call: a RESULTS message, the caller's. False:

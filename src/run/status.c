@@ -2,8 +2,6 @@
 
 #include "sys/atomicfile.h"
 #include "sys/clock.h"
-#include "sys/fd.h"
-#include "sys/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define STATUS_LIMIT_BYTES ((size_t)64 << 20)
 
 void es_status_counts_json(const struct es_counts *counts, struct es_buf *text)
 {
@@ -81,62 +77,23 @@ void es_status_text(const struct es_grid *grid, const struct es_run_state *state
         es_buf_puts(text, i ? ",\n" : "\n");
         put_worker(text, grid, &state->workers[i]);
     }
-    es_buf_puts(text, "]}\n");
+    es_buf_putc(text, ']');
 }
 
-static int status_path(const char *run_dir, char *ret_path, size_t size_bytes)
+void es_status_end(struct es_tally *tally, struct es_buf *text)
 {
-    int n = snprintf(ret_path, size_bytes, "%s/" ES_STATUS_NAME, run_dir);
-    return n < 0 || (size_t)n >= size_bytes ? ES_ERR_USAGE : 0;
+    if (tally) {
+        es_buf_putc(text, ',');
+        es_tally_json(tally, text);
+    }
+    es_buf_puts(text, "}\n");
 }
 
 int es_status_write(const char *run_dir, const char *text, size_t n, struct es_err *err)
 {
     char path[PATH_MAX];
-    if (status_path(run_dir, path, sizeof path) < 0)
+    int length = snprintf(path, sizeof path, "%s/" ES_STATUS_NAME, run_dir);
+    if (length < 0 || (size_t)length >= sizeof path)
         return es_err_sys(err, ENAMETOOLONG, "writing the status", run_dir);
     return es_atomic_write(AT_FDCWD, path, text, n, false, NULL, err);
-}
-
-int es_status_read(const char *run_dir, double now_s, struct es_status_seen *ret_seen,
-                   struct es_err *err)
-{
-    char path[PATH_MAX];
-    struct es_buf text = {0};
-    cJSON *root = NULL;
-    if (status_path(run_dir, path, sizeof path) < 0)
-        return es_err_sys(err, ENAMETOOLONG, "reading the status", run_dir);
-    if (es_file_read_at(AT_FDCWD, path, STATUS_LIMIT_BYTES, &text, NULL) < 0) {
-        es_buf_clear(&text);
-        return es_file_read_error(err, errno, "reading the status", path);
-    }
-    int rc = es_json_parse(text.data, text.len, path, &root, err);
-    if (rc < 0) {
-        es_buf_clear(&text);
-        return rc;
-    }
-    struct es_status_seen seen = {
-        .updated_s = es_json_get_double(root, "updated_s"),
-        .rate_per_s = es_json_get_double(root, "rate_per_s"),
-        .eta_s = es_json_get_double(root, "eta_s"),
-        .text = text.data,
-        .text_n = text.len,
-    };
-    double n_running = es_json_get_double(root, "running");
-    const char *host = es_json_get_string(root, "host");
-    const char *why_ended = es_json_get_string(root, "ended");
-    (void)snprintf(seen.host, sizeof seen.host, "%s", host ? host : "");
-    seen.has_ended = !cJSON_IsTrue(es_json_get(root, "alive"));
-    (void)snprintf(seen.why_ended, sizeof seen.why_ended, "%s",
-                   seen.has_ended && why_ended ? why_ended : "");
-    seen.is_ahead = seen.updated_s - now_s > ES_STATUS_SKEW_S;
-    seen.alive =
-        !seen.has_ended && !seen.is_ahead && now_s - seen.updated_s < 3 * ES_STATUS_INTERVAL_S;
-    if (seen.alive && n_running > 0 && n_running < UINT32_MAX)
-        seen.n_running = (uint32_t)n_running;
-    if (!seen.alive) /* a rate of the dead says nothing */
-        seen.rate_per_s = seen.eta_s = (double)NAN;
-    cJSON_Delete(root);
-    *ret_seen = seen;
-    return 0;
 }

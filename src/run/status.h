@@ -1,10 +1,15 @@
-/* status.json: the live state of a run, for `evalsweep status` on any node. */
+/* status.json: the live state of a run, for `evalsweep status` on any node.
+ *
+ * The coordinator gives the text its beginning (es_status_text), and the recorder its end
+ * (es_status_end with what a struct es_tally tells) and a place (es_status_write).
+ */
 #ifndef ES_RUN_STATUS_H
 #define ES_RUN_STATUS_H
 
 #include "core/buf.h"
 #include "evalsweep/error.h"
 #include "evalsweep/units.h"
+#include "run/tally.h"
 
 #include <stdbool.h>
 
@@ -44,29 +49,68 @@ struct es_run_state {
  * excluded (without braces, a comma at the end). */
 void es_status_counts_json(const struct es_counts *counts, struct es_buf *text);
 
-/* The text of status.json. */
+/* The text of status.json but for its end: an object that is still open. */
 void es_status_text(const struct es_grid *grid, const struct es_run_state *state,
                     struct es_buf *text);
+
+/* Completes it: with the counts by checkpoint and the commonest failures, unless tally is NULL. */
+void es_status_end(struct es_tally *tally, struct es_buf *text);
 
 /* Replaces <run_dir>/status.json. */
 int es_status_write(const char *run_dir, const char *text, size_t n, struct es_err *err);
 
-/* What `status` reads back. */
+/* One line of it for each checkpoint, and for a reason that units failed for. */
+struct es_status_checkpoint {
+    const char *name;
+    uint32_t done;
+    uint32_t pending;
+    uint32_t failed;
+};
+struct es_status_failure {
+    const char *reason;
+    uint32_t n_units;
+    const char *log; /* relative to the run folder; NULL: none was found */
+};
+struct es_status_worker {
+    uint32_t worker;
+    const char *host;
+    const char *device;
+    bool is_out;
+    bool is_running;        /* a unit: */
+    const char *checkpoint; /* "" when it runs none, and task */
+    const char *task;
+    int32_t layer;
+    double running_s; /* for how long, when it was written */
+};
+
+/* What is read back: whatever the file says, texts are there and counts are counts. */
 struct es_status_seen {
     bool alive;
     bool has_ended;      /* its last word was that it ends */
     char why_ended[600]; /* with work left; empty: nothing was left, or it is not known */
     bool is_ahead;       /* dated in the future: one of the clocks is wrong */
     double updated_s;    /* since 1970 UTC; NaN: not known */
+    struct es_counts counts;
     uint32_t n_running;
     double rate_per_s;
     double eta_s;
+    uint32_t n_evaluated, n_skipped, n_retries;
     char host[256];
-    char *text; /* the file; free with free() */
-    size_t text_n;
+    char slurm_job_id[64];            /* "": none */
+    struct es_status_worker *workers; /* [n_workers]; of one that is not alive: none */
+    uint32_t n_workers;
+    struct es_status_checkpoint *checkpoints; /* [n_checkpoints] */
+    uint32_t n_checkpoints;
+    struct es_status_failure *failures; /* [n_failures], the commonest first */
+    uint32_t n_failures;
+    struct cJSON *tree; /* has the texts */
 };
-/* ES_ERR_NOENT: there is none. */
+/* ES_ERR_NOENT: there is none. Release with es_status_clear. */
 int es_status_read(const char *run_dir, double now_s, struct es_status_seen *ret_seen,
                    struct es_err *err);
+void es_status_clear(struct es_status_seen *seen);
+
+/* What a driver tells of its doings counts while it is alive: forgets that of one that is not. */
+void es_status_forget_doings(struct es_status_seen *seen);
 
 #endif

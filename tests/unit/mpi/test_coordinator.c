@@ -247,9 +247,20 @@ static void assert_status_tells(struct fixture *f, const char *why_ended)
 {
     struct es_status_seen seen;
     assert_int_equal(es_status_read(f->run_dir, es_clock_wall_s(), &seen, NULL), 0);
-    free(seen.text);
     assert_true(seen.has_ended);
     assert_string_equal(seen.why_ended, why_ended);
+    assert_int_equal(seen.n_checkpoints, es_grid_n_checkpoints(f->job->grid));
+    struct es_counts told = {0}, counts = es_units_count(f->units);
+    for (uint32_t c = 0; c < seen.n_checkpoints; c++) {
+        assert_string_equal(seen.checkpoints[c].name, es_grid_checkpoint(f->job->grid, c));
+        told.done += seen.checkpoints[c].done;
+        told.pending += seen.checkpoints[c].pending;
+        told.failed += seen.checkpoints[c].failed;
+    }
+    assert_int_equal(told.done, counts.done);
+    assert_int_equal(told.pending, counts.pending);
+    assert_int_equal(told.failed, counts.failed);
+    es_status_clear(&seen);
 }
 
 /* The table, as the results made it, tells the same as the markers do. */

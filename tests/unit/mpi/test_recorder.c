@@ -196,7 +196,7 @@ static void who_joined_writes_no_files_of_the_run(void **state)
     (void)state;
     struct es_recorder *recorder = start_joined();
     add(recorder, 0, ES_RESULT_DONE, 1, true, 0.5);
-    es_recorder_set_status(recorder, strdup("{}"), 2);
+    es_recorder_set_status(recorder, strdup("{\"schema\":1"), 11);
     assert_sleeps();
     assert_int_equal(es_recorder_finish(recorder, NULL), 0);
     assert_int_equal(access(path_of("progress.csv"), F_OK), -1);
@@ -283,7 +283,7 @@ static struct es_recorder *start_owner(void)
 /* Everything added is applied, and the recorder has looked around, when status.json is there. */
 static void wait_until_applied(struct es_recorder *recorder)
 {
-    es_recorder_set_status(recorder, strdup("{}"), 2);
+    es_recorder_set_status(recorder, strdup("{\"schema\":1"), 11);
     for (int i = 0; i < 4000 && access(path_of(ES_STATUS_NAME), F_OK) < 0; i++)
         (void)poll(NULL, 0, 5);
 }
@@ -405,7 +405,7 @@ static void what_ends_the_run_is_not_replaced_by_less(void **state)
     es_mem_fail_after(-1);
     assert_true(is_told_to_end(recorder, &err, 1));
     assert_int_equal(mkdir(path_of("status.json"), 0777), 0); /* cannot be replaced by a file */
-    es_recorder_set_status(recorder, strdup("{}"), 2);
+    es_recorder_set_status(recorder, strdup("{\"schema\":1"), 11);
     assert_true(is_told_to_end(recorder, &err, 4000));
     assert_int_equal(err.code, ES_ERR_NOMEM);
     assert_int_equal(rmdir(path_of("status.json")), 0);
@@ -456,7 +456,7 @@ static void a_failure_to_write_is_told_once(void **state)
     struct es_err err = {0};
     struct es_recorder *recorder = start(NULL);
     assert_int_equal(mkdir(path_of("status.json"), 0777), 0); /* cannot be replaced by a file */
-    es_recorder_set_status(recorder, strdup("{}"), 2);
+    es_recorder_set_status(recorder, strdup("{\"schema\":1"), 11);
     bool told = false, is_final;
     for (int i = 0; i < 4000 && !told; i++) {
         told = es_recorder_fault(recorder, &err, &is_final);
@@ -606,7 +606,7 @@ static void a_driver_that_was_taken_over_writes_nothing_more(void **state)
     assert_int_equal(err.code, ES_ERR_BUSY);
     assert_true(is_final);
     add(recorder, 0, ES_RESULT_DONE, 1, true, 0.5);
-    es_recorder_set_status(recorder, strdup("{}"), 2);
+    es_recorder_set_status(recorder, strdup("{\"schema\":1"), 11);
     assert_sleeps();
     assert_int_equal(es_recorder_finish(recorder, NULL), 0);
     assert_int_equal(access(path_of(ES_STATUS_NAME), F_OK), -1);

@@ -16,6 +16,7 @@
 
 static char run_dir[TEMPDIR_SIZE];
 static struct es_grid *grid;
+static struct es_status_seen seen; /* what was read last */
 
 static int setup(void **state)
 {
@@ -29,23 +30,24 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
+    es_status_clear(&seen);
     es_grid_free(grid);
     tempdir_remove(run_dir);
     return 0;
 }
 
-/* What is read back of a state, so many seconds after it was written. */
+/* What is read back of a state, so many seconds after it was written: until the next call. */
 static struct es_status_seen seen_of(const struct es_run_state *state, double after_s)
 {
     struct es_buf text = {0};
-    struct es_status_seen seen;
     struct es_err err = {0};
     es_status_text(grid, state, &text);
+    es_status_end(NULL, &text);
+    es_status_clear(&seen);
     assert_int_equal(es_status_write(run_dir, text.data, text.len, NULL), 0);
     if (es_status_read(run_dir, es_clock_wall_s() + after_s, &seen, &err) < 0)
         fail_msg("%s: %s", err.subject, err.why);
     es_buf_clear(&text);
-    free(seen.text);
     return seen;
 }
 
@@ -59,16 +61,22 @@ static void a_driver_at_work_tells_how_it_goes(void **state)
                                          .eta_s = (double)NAN,
                                          .workers = &worker,
                                          .n_workers = 1};
-    struct es_status_seen seen = seen_of(&at_work, 0);
+    (void)seen_of(&at_work, 0);
     assert_true(seen.alive);
     assert_false(seen.has_ended);
     assert_int_equal(seen.n_running, 1);
     assert_true(seen.rate_per_s == 0.5);
     assert_true(isnan(seen.eta_s));
-    seen = seen_of(&at_work, 3600); /* silent since */
+    assert_int_equal(seen.n_workers, 1);
+    assert_string_equal(seen.workers[0].host, "h\"");
+    assert_true(seen.workers[0].is_running);
+    assert_string_equal(seen.workers[0].task, "a");
+    assert_int_equal(seen.workers[0].layer, 2);
+    (void)seen_of(&at_work, 3600); /* silent since */
     assert_false(seen.alive);
     assert_false(seen.has_ended);
     assert_int_equal(seen.n_running, 0);
+    assert_int_equal(seen.n_workers, 0);
     assert_true(isnan(seen.rate_per_s));
 }
 
@@ -76,7 +84,7 @@ static void its_last_word_is_why_it_ended_with_work_left(void **state)
 {
     (void)state;
     struct es_run_state ended = {.why_ended = "no worker is left: \"\xc3\xa9\"\n"};
-    struct es_status_seen seen = seen_of(&ended, 0);
+    (void)seen_of(&ended, 0);
     assert_true(seen.has_ended);
     assert_false(seen.alive);
     assert_string_equal(seen.why_ended, ended.why_ended);
@@ -111,7 +119,6 @@ static void what_it_tells_depends_on_its_age(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[256], updated[64] = "null";
-        struct es_status_seen seen = {0};
         if (rows[i].age_s)
             (void)snprintf(updated, sizeof updated, "%.17g", NOW_S - strtod(rows[i].age_s, NULL));
         int n = snprintf(text, sizeof text,
@@ -119,6 +126,7 @@ static void what_it_tells_depends_on_its_age(void **state)
                          "\"rate_per_s\":2,\"eta_s\":7}",
                          updated, rows[i].says_alive ? "true" : "false");
         assert_int_equal(es_status_write(run_dir, text, (size_t)n, NULL), 0);
+        es_status_clear(&seen);
         assert_int_equal(es_status_read(run_dir, NOW_S, &seen, NULL), 0);
         if (seen.alive != rows[i].alive || seen.has_ended != rows[i].has_ended ||
             seen.is_ahead != rows[i].is_ahead)
@@ -126,7 +134,44 @@ static void what_it_tells_depends_on_its_age(void **state)
         assert_int_equal(seen.n_running, seen.alive ? 3 : 0);
         assert_true(seen.alive ? seen.eta_s == 7 : isnan(seen.eta_s));
         assert_string_equal(seen.host, "h");
-        free(seen.text);
+    }
+}
+
+/* Texts are texts and counts are counts, whatever stands there. */
+static void a_file_with_anything_in_it_is_read(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "{\"alive\":true,\"updated_s\":1.8e9,\"workers\":[7,null,{},{\"worker\":-1,\"layer\":1e99,"
+        "\"running_s\":\"x\",\"checkpoint\":3,\"out\":1}],\"checkpoints\":[[],{\"done\":-5,"
+        "\"pending\":1e300,\"failed\":\"1\"}],\"failures\":[{},{\"reason\":1,\"log\":{}}],\"done\":"
+        "-1}",
+        "{\"workers\":{\"a\":1},\"checkpoints\":\"x\",\"failures\":null}",
+        "[]",
+        "3",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        assert_int_equal(es_status_write(run_dir, texts[i], strlen(texts[i]), NULL), 0);
+        es_status_clear(&seen);
+        assert_int_equal(es_status_read(run_dir, NOW_S, &seen, NULL), 0);
+        assert_int_equal(seen.n_workers, i ? 0 : 4);
+        assert_int_equal(seen.n_checkpoints, i ? 0 : 2);
+        assert_int_equal(seen.n_failures, i ? 0 : 2);
+        assert_int_equal(seen.counts.done, 0);
+        for (uint32_t w = 0; w < seen.n_workers; w++) {
+            assert_string_equal(seen.workers[w].host, "");
+            assert_string_equal(seen.workers[w].task, "");
+            assert_false(seen.workers[w].is_running);
+            assert_int_equal(seen.workers[w].worker, 0);
+        }
+        for (uint32_t c = 0; c < seen.n_checkpoints; c++) {
+            assert_string_equal(seen.checkpoints[c].name, "");
+            assert_int_equal(seen.checkpoints[c].done + seen.checkpoints[c].pending, 0);
+        }
+        for (uint32_t f = 0; f < seen.n_failures; f++) {
+            assert_string_equal(seen.failures[f].reason, "");
+            assert_null(seen.failures[f].log);
+        }
     }
 }
 
@@ -137,6 +182,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(its_last_word_is_why_it_ended_with_work_left, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_it_tells_depends_on_its_age, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_with_anything_in_it_is_read, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

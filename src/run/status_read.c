@@ -1,0 +1,174 @@
+#include "run/status.h"
+
+#include "core/mem.h"
+#include "sys/fd.h"
+#include "sys/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STATUS_LIMIT_BYTES ((size_t)64 << 20)
+
+static uint32_t count_of(const cJSON *object, const char *key)
+{
+    double value = es_json_get_double(object, key);
+    return value > 0 && value < UINT32_MAX ? (uint32_t)value : 0;
+}
+
+static const char *text_of(const cJSON *object, const char *key)
+{
+    const char *text = es_json_get_string(object, key);
+    return text ? text : "";
+}
+
+/* An array for the items of the list under key; *ret_n 0 and NULL: no list, or an empty one. */
+static int make_array(const cJSON *root, const char *key, size_t size_bytes,
+                      const cJSON **ret_first, void **ret_array, struct es_err *err)
+{
+    const cJSON *list = es_json_get(root, key);
+    int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : 0;
+    *ret_first = n > 0 ? list->child : NULL;
+    if (n <= 0)
+        return 0;
+    *ret_array = es_mem_calloc((size_t)n, size_bytes);
+    return *ret_array ? 0 : es_err_nomem(err, "reading the status");
+}
+
+static int read_workers(const cJSON *root, struct es_status_seen *seen, struct es_err *err)
+{
+    const cJSON *item;
+    void *array = NULL;
+    if (make_array(root, "workers", sizeof *seen->workers, &item, &array, err) < 0)
+        return ES_ERR_NOMEM;
+    seen->workers = array;
+    for (; item; item = item->next) {
+        double layer = es_json_get_double(item, "layer");
+        double running_s = es_json_get_double(item, "running_s");
+        seen->workers[seen->n_workers++] = (struct es_status_worker){
+            .worker = count_of(item, "worker"),
+            .host = text_of(item, "host"),
+            .device = text_of(item, "device"),
+            .is_out = cJSON_IsTrue(es_json_get(item, "out")),
+            .is_running = running_s >= 0 && es_json_get_string(item, "checkpoint"),
+            .checkpoint = text_of(item, "checkpoint"),
+            .task = text_of(item, "task"),
+            .layer = layer >= 0 && layer <= INT32_MAX ? (int32_t)layer : 0,
+            .running_s = running_s,
+        };
+    }
+    return 0;
+}
+
+static int read_checkpoints(const cJSON *root, struct es_status_seen *seen, struct es_err *err)
+{
+    const cJSON *item;
+    void *array = NULL;
+    if (make_array(root, "checkpoints", sizeof *seen->checkpoints, &item, &array, err) < 0)
+        return ES_ERR_NOMEM;
+    seen->checkpoints = array;
+    for (; item; item = item->next)
+        seen->checkpoints[seen->n_checkpoints++] =
+            (struct es_status_checkpoint){text_of(item, "checkpoint"), count_of(item, "done"),
+                                          count_of(item, "pending"), count_of(item, "failed")};
+    return 0;
+}
+
+static int read_failures(const cJSON *root, struct es_status_seen *seen, struct es_err *err)
+{
+    const cJSON *item;
+    void *array = NULL;
+    if (make_array(root, "failures", sizeof *seen->failures, &item, &array, err) < 0)
+        return ES_ERR_NOMEM;
+    seen->failures = array;
+    for (; item; item = item->next)
+        seen->failures[seen->n_failures++] = (struct es_status_failure){
+            text_of(item, "reason"), count_of(item, "units"), es_json_get_string(item, "log")};
+    return 0;
+}
+
+static void read_figures(const cJSON *root, struct es_status_seen *seen)
+{
+    seen->updated_s = es_json_get_double(root, "updated_s");
+    seen->counts = (struct es_counts){.done = count_of(root, "done"),
+                                      .pending = count_of(root, "pending"),
+                                      .failed = count_of(root, "failed"),
+                                      .excluded = count_of(root, "excluded")};
+    seen->n_running = count_of(root, "running");
+    seen->rate_per_s = es_json_get_double(root, "rate_per_s");
+    seen->eta_s = es_json_get_double(root, "eta_s");
+    seen->n_evaluated = count_of(root, "evaluated");
+    seen->n_skipped = count_of(root, "skipped");
+    seen->n_retries = count_of(root, "retries");
+    (void)snprintf(seen->host, sizeof seen->host, "%s", text_of(root, "host"));
+    (void)snprintf(seen->slurm_job_id, sizeof seen->slurm_job_id, "%s",
+                   text_of(root, "slurm_job_id"));
+}
+
+static void judge(const cJSON *root, double now_s, struct es_status_seen *seen)
+{
+    seen->has_ended = !cJSON_IsTrue(es_json_get(root, "alive"));
+    (void)snprintf(seen->why_ended, sizeof seen->why_ended, "%s",
+                   seen->has_ended ? text_of(root, "ended") : "");
+    seen->is_ahead = seen->updated_s - now_s > ES_STATUS_SKEW_S;
+    seen->alive =
+        !seen->has_ended && !seen->is_ahead && now_s - seen->updated_s < 3 * ES_STATUS_INTERVAL_S;
+    if (!seen->alive)
+        es_status_forget_doings(seen);
+}
+
+static int read_file(const char *run_dir, cJSON **ret_tree, struct es_err *err)
+{
+    char path[PATH_MAX];
+    struct es_buf text = {0};
+    int rc, length = snprintf(path, sizeof path, "%s/" ES_STATUS_NAME, run_dir);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return es_err_sys(err, ENAMETOOLONG, "reading the status", run_dir);
+    if (es_file_read_at(AT_FDCWD, path, STATUS_LIMIT_BYTES, &text, NULL) < 0)
+        rc = es_file_read_error(err, errno, "reading the status", path);
+    else
+        rc = es_json_parse(text.data, text.len, path, ret_tree, err);
+    es_buf_clear(&text);
+    return rc;
+}
+
+int es_status_read(const char *run_dir, double now_s, struct es_status_seen *ret_seen,
+                   struct es_err *err)
+{
+    struct es_status_seen seen = {0};
+    int rc = read_file(run_dir, &seen.tree, err);
+    if (rc == 0)
+        rc = read_workers(seen.tree, &seen, err);
+    if (rc == 0)
+        rc = read_checkpoints(seen.tree, &seen, err);
+    if (rc == 0)
+        rc = read_failures(seen.tree, &seen, err);
+    if (rc < 0) {
+        es_status_clear(&seen);
+        return rc;
+    }
+    read_figures(seen.tree, &seen);
+    judge(seen.tree, now_s, &seen);
+    *ret_seen = seen;
+    return 0;
+}
+
+void es_status_forget_doings(struct es_status_seen *seen)
+{
+    seen->alive = false;
+    seen->n_running = 0;
+    seen->rate_per_s = seen->eta_s = (double)NAN; /* a rate of the dead says nothing */
+    seen->n_workers = 0;
+}
+
+void es_status_clear(struct es_status_seen *seen)
+{
+    free(seen->workers);
+    free(seen->checkpoints);
+    free(seen->failures);
+    cJSON_Delete(seen->tree);
+    *seen = (struct es_status_seen){0};
+}
