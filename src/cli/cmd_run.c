@@ -120,24 +120,25 @@ static struct es_part fail_to_start(struct es_transport *mpi, const struct es_er
     return part;
 }
 
-static int start_mpi(struct es_transport **ret_mpi, struct es_err *err)
+static int start_mpi(struct es_process_end *end, struct es_transport **ret_mpi, struct es_err *err)
 {
-    struct es_watchdog *watchdog = es_ending_limit_start();
+    struct es_watchdog *watchdog = es_ending_limit_start(end);
     int rc = es_mpi_start(ret_mpi, err);
     es_watchdog_stop(watchdog);
     return rc;
 }
 
-static void finish_mpi(struct es_transport *mpi, const struct es_part *part, int exit_code)
+static void finish_mpi(struct es_process_end *end, struct es_transport *mpi,
+                       const struct es_part *part, int exit_code)
 {
     if (part->is_abandoned)
-        es_ending_now(exit_code);
-    struct es_watchdog *watchdog = es_ending_limit_finish(part->exit.is_whole, &exit_code);
+        es_ending_now(end, exit_code);
+    struct es_watchdog *watchdog = es_ending_limit_finish(end, part->exit.is_whole, &exit_code);
     es_mpi_finish(mpi);
     es_watchdog_stop(watchdog);
 }
 
-static int run_job(const struct es_run_options *options)
+static int run_job(const struct es_run_options *options, struct es_process_end *end)
 {
     struct es_err err = {0};
     struct es_ui ui;
@@ -150,13 +151,13 @@ static int run_job(const struct es_run_options *options)
     struct es_part part;
     if (!es_ui_choose(options->progress, launch.by_mpi, options->quiet, &ui)) {
         es_say("reading the command line: --progress: expected bar, lines or none");
-        es_ending_leave_word(ES_EXIT_USAGE, false);
+        es_ending_leave_word(end, ES_EXIT_USAGE, false);
         return ES_EXIT_USAGE;
     }
     es_signal_block();
     int rc = es_guard_start(&err);
     if (rc == 0 && launch.by_mpi)
-        rc = start_mpi(&mpi, &err);
+        rc = start_mpi(end, &mpi, &err);
     if (rc == 0)
         rc = check_launcher(mpi, &err);
     if (rc == 0)
@@ -172,26 +173,29 @@ static int run_job(const struct es_run_options *options)
         part = run_other_rank(&launch, mpi, bridge);
     else
         part = es_driver_run(options, &launch, bridge, &ui);
-    es_ending_leave_word(part.exit.code, part.exit.is_whole);
+    es_ending_leave_word(end, part.exit.code, part.exit.is_whole);
     es_bridge_free(bridge);
     if (mpi)
-        finish_mpi(mpi, &part, part.exit.code);
+        finish_mpi(end, mpi, &part, part.exit.code);
     if (part.is_left)
-        es_ending_now(part.exit.code);
+        es_ending_now(end, part.exit.code);
     return part.exit.code;
 }
 
 int es_cmd_run(int argc, char **argv)
 {
     struct es_run_options options = {0};
+    struct es_process_end end;
     enum es_opt_result result;
-    es_ending_init();
+    es_ending_init(&end);
     int exit_code = parse(argc, argv, &options, &result);
     if (result == ES_OPT_OK)
-        exit_code = run_job(&options);
+        exit_code = run_job(&options, &end);
     else
-        es_ending_leave_word(exit_code, false);
+        es_ending_leave_word(&end, exit_code, false);
     es_opt_list_clear(&options.sets);
     es_opt_list_clear(&options.only);
-    return es_ending_code(exit_code);
+    exit_code = es_ending_code(&end, exit_code);
+    es_ending_clear(&end);
+    return exit_code;
 }
