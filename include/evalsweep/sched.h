@@ -31,7 +31,11 @@ enum es_policy {
     ES_POLICY_LPT,    /* longest bundle first, whatever is loaded */
     ES_POLICY_FIFO,   /* grid order */
     ES_POLICY_STATIC, /* the old array split: by checkpoint, config.n_static ways */
+    ES_N_POLICIES,
 };
+
+/* "affine" and so on; NULL behind the last. */
+extern const char *const es_policy_names[ES_N_POLICIES + 1];
 
 /* What `run` uses, and so what predicts it. */
 #define ES_SCHED_PREFETCH_S 0.05

@@ -94,6 +94,9 @@ struct es_counts {
     uint32_t excluded;
     uint32_t done_without_score;
 };
+/* All but the excluded: done + pending + failed. */
+uint32_t es_counts_total(const struct es_counts *counts);
+
 struct es_counts es_units_count(const struct es_units *units);
 
 /* The same for each checkpoint: ret_counts[n_checkpoints]. */

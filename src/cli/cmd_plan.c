@@ -124,8 +124,7 @@ static void print_text(const struct plan *p)
     const struct es_grid *grid = p->target.grid;
     printf("run     %s\ngrid    %u checkpoints x %u layers x %u tasks\nunits   %u: %u done",
            p->target.run_dir, es_grid_n_checkpoints(grid), es_grid_n_layers(grid),
-           es_grid_n_tasks(grid), p->counts.done + p->counts.pending + p->counts.failed,
-           p->counts.done);
+           es_grid_n_tasks(grid), es_counts_total(&p->counts), p->counts.done);
     if (p->counts.done_without_score)
         printf(" (%u without a score)", p->counts.done_without_score);
     printf(", %u pending, %u failed", p->counts.pending, p->counts.failed);

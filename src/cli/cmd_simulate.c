@@ -19,14 +19,6 @@
 #define DEFAULT_LOAD_S 30.0
 #define SLOW_LOAD_FACTOR 4.0
 
-static const char *const policy_names[] = {
-    [ES_POLICY_AFFINE] = "affine",
-    [ES_POLICY_LPT] = "lpt",
-    [ES_POLICY_FIFO] = "fifo",
-    [ES_POLICY_STATIC] = "static",
-};
-#define N_POLICIES (sizeof policy_names / sizeof policy_names[0])
-
 struct simulate_options {
     const char *job_path;
     const char *workers, *policy, *trace, *synthetic, *known, *slow_loads, *slow_nodes;
@@ -73,9 +65,9 @@ static int read_numbers(const struct simulate_options *options, struct simulatio
         return bad_option("--synthetic", "a seed, 0 or more", options->synthetic, err);
     if (options->policy) {
         size_t p = 0;
-        while (p < N_POLICIES && strcmp(policy_names[p], options->policy) != 0)
+        while (p < ES_N_POLICIES && strcmp(es_policy_names[p], options->policy) != 0)
             p++;
-        if (p == N_POLICIES)
+        if (p == ES_N_POLICIES)
             return bad_option("--policy", "affine, lpt, fifo or static", options->policy, err);
         s->config.sched.policy = (enum es_policy)p;
     }
@@ -180,7 +172,7 @@ static void print_json(const struct simulation *s)
     const struct es_sim_result *result = &s->result;
     struct es_buf text = {0};
     es_buf_printf(&text, "{\"policy\":\"%s\",\"workers\":%u,\"units\":%llu,\"makespan_s\":",
-                  policy_names[s->config.sched.policy], s->config.n_workers,
+                  es_policy_names[s->config.sched.policy], s->config.n_workers,
                   (unsigned long long)result->n_units_done);
     es_buf_json_double(&text, result->makespan_s);
     es_buf_puts(&text, ",\"lower_bound_s\":");
@@ -212,7 +204,7 @@ static void print_text(const struct simulation *s)
            "idle         %.2f %% of the workers' time\n"
            "loads        %llu checkpoints, %.2f %% of the time\nmessages     %llu\n"
            "ETA          within 10 %% for %.0f %% of the time from 20 %% on\n",
-           policy_names[s->config.sched.policy], s->config.n_workers,
+           es_policy_names[s->config.sched.policy], s->config.n_workers,
            (unsigned long long)result->n_units_done, makespan,
            result->makespan_s / result->lower_bound_s, bound, 100 * result->idle_s / capacity_s,
            (unsigned long long)result->n_loads, 100 * result->load_s / capacity_s,

@@ -18,10 +18,9 @@ void es_driver_say_start(const struct es_driver *d)
     if (counts.failed)
         (void)snprintf(failed, sizeof failed, ", %u failed and left so", counts.failed);
     es_say("%s %s: %u units: %u done%s, %u to do%s; %u rank%s; results in %s",
-           d->has_joined ? "joining run" : "run", d->target.job->run.id,
-           counts.done + counts.pending + counts.failed, counts.done, failed, d->n_pending,
-           d->options->only.n ? " (--only)" : "", d->n_ranks, d->n_ranks == 1 ? "" : "s",
-           d->target.run_dir);
+           d->has_joined ? "joining run" : "run", d->target.job->run.id, es_counts_total(&counts),
+           counts.done, failed, d->n_pending, d->options->only.n ? " (--only)" : "", d->n_ranks,
+           d->n_ranks == 1 ? "" : "s", d->target.run_dir);
 }
 
 /* The last line: what most needs to be seen, and where more of it stands. */
@@ -51,9 +50,8 @@ void es_driver_say_end(const struct es_driver *d, int exit_code)
         (void)snprintf(unscored, sizeof unscored, " (%u without a score)",
                        state->counts.done_without_score);
     es_say("%u of %u units done%s%s, %u pending: %u evaluated, %u skipped, %u retries in %s",
-           state->counts.done, state->counts.done + state->counts.pending + state->counts.failed,
-           unscored, failed, state->counts.pending, state->n_evaluated, state->n_skipped,
-           state->n_retries, wall);
+           state->counts.done, es_counts_total(&state->counts), unscored, failed,
+           state->counts.pending, state->n_evaluated, state->n_skipped, state->n_retries, wall);
     if (exit_code == ES_EXIT_RESUBMIT)
         es_say("stopped with work left (%s): submit it again with RUN_ID=%s", d->outcome.why_ended,
                d->target.job->run.id);

@@ -14,7 +14,14 @@
 /* A unit may differ by such a part from what was expected without a second look at the others. */
 #define SURPRISE_LEAST 0.2
 
-static const struct es_policy_traits POLICIES[] = {
+const char *const es_policy_names[ES_N_POLICIES + 1] = {
+    [ES_POLICY_AFFINE] = "affine",
+    [ES_POLICY_LPT] = "lpt",
+    [ES_POLICY_FIFO] = "fifo",
+    [ES_POLICY_STATIC] = "static",
+};
+
+static const struct es_policy_traits POLICIES[ES_N_POLICIES] = {
     [ES_POLICY_AFFINE] = {.by_checkpoint = true, .by_length = true, .joins = true, .recalls = true},
     [ES_POLICY_LPT] = {.one_group = true, .by_length = true, .recalls = true},
     [ES_POLICY_FIFO] = {.one_group = true, .recalls = true},

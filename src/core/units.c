@@ -263,6 +263,11 @@ static struct es_counts count(const struct es_units_columns *columns, uint32_t f
     return counts;
 }
 
+uint32_t es_counts_total(const struct es_counts *counts)
+{
+    return counts->done + counts->pending + counts->failed;
+}
+
 struct es_counts es_units_count(const struct es_units *units)
 {
     return count(&units->columns, 0, units->columns.n_units);

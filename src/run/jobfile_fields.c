@@ -37,13 +37,6 @@ static const char *const mode_words[] = {
     NULL,
 };
 
-static const char *const policy_words[] = {
-    [ES_POLICY_AFFINE] = "affine",
-    [ES_POLICY_LPT] = "lpt",
-    [ES_POLICY_FIFO] = "fifo",
-    [ES_POLICY_STATIC] = "static",
-    NULL,
-};
 _Static_assert(sizeof(enum es_evaluator_mode) == sizeof(unsigned) &&
                    sizeof(enum es_policy) == sizeof(unsigned),
                "JOBFILE_WORD fields are written as unsigned");
@@ -122,7 +115,7 @@ static const struct jobfile_field resources_fields[] = {
 };
 
 static const struct jobfile_field schedule_fields[] = {
-    {.key = "policy", .kind = JOBFILE_WORD, AT(schedule.policy), .words = policy_words},
+    {.key = "policy", .kind = JOBFILE_WORD, AT(schedule.policy), .words = es_policy_names},
     {.key = "checkpoint_load_s", NUMBER(schedule.checkpoint_load_s, 0, JOBFILE_LONGEST_S)},
     {.key = "task_cost_s",
      .kind = JOBFILE_CUSTOM,
