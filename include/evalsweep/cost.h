@@ -6,8 +6,9 @@
  *
  * score = scale x task x checkpoint x layer x (task, layer); pass and load likewise. Each factor is
  * kept as a logarithm with a variance: a measurement moves those most that are known least, never
- * further than what is plausible, so that one outlier does not wreck them. The job file's hints are
- * the prior; earlier markers and the store replace them; this run's own measurements outweigh both.
+ * further than what is plausible, so that one outlier does not wreck them: a Kalman step (Kalman
+ * 1960) that keeps no covariances. The job file's hints are the prior; earlier markers and the
+ * store replace them; this run's own measurements outweigh both.
  *
  * Pure: no clock, no files. Threads: none of its own; one owner at a time.
  */
@@ -18,8 +19,10 @@
 
 #include <stdbool.h>
 
+/* Opaque: what is believed of one grid's costs. */
 struct es_cost;
 
+/* What the job file says of costs beforehand. */
 struct es_cost_hints {
     double load_s;             /* to load a checkpoint; NaN: not known */
     double pass_share;         /* 0..1: the part of a unit's time that its bundle shares */
@@ -44,9 +47,11 @@ struct es_times {
     double score_s;
 };
 
-/* The grid is borrowed until the free. `hints` may be NULL: nothing known. */
+/* Beliefs about a grid's costs, which is borrowed until the free. `hints` may be NULL: nothing
+ * known; they are copied. ES_ERR_NOMEM. Free with es_cost_free. */
 int es_cost_create(const struct es_grid *grid, const struct es_cost_hints *hints,
                    struct es_cost **ret_cost, struct es_err *err);
+/* NULL is fine. */
 void es_cost_free(struct es_cost *cost);
 
 /* Learns from one measured unit. What cannot be told apart is not learned from: a total without
@@ -64,12 +69,14 @@ void es_cost_observe_running(struct es_cost *cost, uint32_t unit_id, double unit
 double es_cost_surprise(const struct es_cost *cost, uint32_t unit_id, const struct es_times *times,
                         enum es_cost_paid paid, double *ret_variance);
 
-/* Expected seconds; finite, and load and score > 0, whatever is known. A pass is 0 unless a hint or
- * a measurement says otherwise. */
+/* Expected seconds to load a checkpoint (an index); finite and > 0, whatever is known. */
 double es_cost_load(const struct es_cost *cost, uint32_t checkpoint);
+/* Expected seconds of the forward pass of a (checkpoint, task); finite, and 0 unless a hint or a
+ * measurement says otherwise. */
 double es_cost_pass(const struct es_cost *cost, uint32_t checkpoint, uint32_t task);
+/* Expected seconds of a unit's own part, pass and load left out; finite and > 0. */
 double es_cost_score(const struct es_cost *cost, uint32_t unit_id);
-double es_cost_score_of(const struct es_cost *cost, struct es_unit unit); /* the same */
+double es_cost_score_of(const struct es_cost *cost, struct es_unit unit); /* the same, by indices */
 
 /* Whether a task was measured or hinted at, or is taken for one like the others. */
 bool es_cost_is_known(const struct es_cost *cost, uint32_t task);

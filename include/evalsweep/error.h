@@ -29,6 +29,7 @@
     X(ERR_STORE, -9, "HDF5 failed")                                                                \
     X(ERR_INTERNAL, -10, "internal error")
 
+/* What went wrong, of which ES_CODES has the meaning; ES_OK is 0, the others are negative. */
 enum es_code {
 #define ES_CODE_ENUM(name, value, text) ES_##name = (value),
     ES_CODES(ES_CODE_ENUM)

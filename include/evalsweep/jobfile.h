@@ -18,13 +18,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How an evaluator is run; docs/evaluator-protocol.md. */
 enum es_evaluator_mode { ES_EVALUATOR_ONE_SHOT, ES_EVALUATOR_PERSISTENT, ES_EVALUATOR_NULL };
 
+/* A variable of the evaluator's environment. */
 struct es_env_var {
     char *name;
     char *value;
 };
 
+/* A job, with the defaults where the file says nothing. All of it is owned by the job, and
+ * allocated. */
 struct es_job {
     char *path; /* the file it was read from */
     struct {
@@ -79,8 +83,8 @@ struct es_job_overrides {
     const char *run_id; /* NULL or "": not set */
 };
 
-/* overrides may be NULL. Relative names in the file (tasks.txt) are relative to the file's folder.
- */
+/* Reads a job file. overrides may be NULL. Relative names in the file (tasks.txt) are relative to
+ * the file's folder. Free with es_job_free. */
 int es_job_load(const char *path, const struct es_job_overrides *overrides, struct es_job **ret_job,
                 struct es_err *err);
 
@@ -90,13 +94,14 @@ int es_job_parse(const char *text, size_t n, const char *path,
                  const struct es_job_overrides *overrides, struct es_job **ret_job,
                  struct es_err *err);
 
+/* NULL is fine. */
 void es_job_free(struct es_job *job);
 
 /* The job as run, as a JSON text that needs no other file: lists written out, overrides applied.
  * Parsing it gives an equal job. Allocated; free with free(). */
 int es_job_text(const struct es_job *job, char **ret_text, size_t *ret_n, struct es_err *err);
 
-/* "<root>/<id>"; allocated. NULL: out of memory. */
+/* The run folder, root/id; allocated, free with free(). NULL: out of memory. */
 char *es_job_run_dir(const struct es_job *job);
 
 /* Whether evaluator command, mode, environment or layout differ between two jobs, with a line for

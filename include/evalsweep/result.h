@@ -27,6 +27,7 @@ struct es_metric {
     uint32_t metric;
 };
 
+/* What one try of a unit gave. */
 struct es_result {
     double main_score;
     double evaluation_time_s;
@@ -51,9 +52,11 @@ struct es_result {
     bool failed; /* an allocation failed since the last reset: the result is not complete */
 };
 
-/* An empty result: numbers NaN, attempt 0, rank -1, texts "". */
+/* Makes an empty result: numbers NaN, attempt 0, rank -1, texts "". */
 void es_result_init(struct es_result *result);
+/* The same for one that was used, whose memory is kept for the next. */
 void es_result_reset(struct es_result *result);
+/* Releases its memory. */
 void es_result_clear(struct es_result *result);
 
 /* Keeps a copy of text (len bytes); its offset, or 0 with `failed` set. */

@@ -26,9 +26,11 @@
 #include "evalsweep/cost.h"
 #include "evalsweep/grid.h"
 
+/* In which order the work is handed out. */
 enum es_policy {
     ES_POLICY_AFFINE, /* longest first, staying with a loaded checkpoint; the default */
-    ES_POLICY_LPT,    /* longest bundle first, whatever is loaded */
+    ES_POLICY_LPT, /* longest bundle first, whatever is loaded: at most 4/3 - 1/(3 W) times the best
+                      makespan of W equal workers if loads are free (Graham 1969) */
     ES_POLICY_FIFO,   /* grid order */
     ES_POLICY_STATIC, /* the old array split: by checkpoint, config.n_static ways */
     ES_N_POLICIES,
@@ -40,6 +42,7 @@ extern const char *const es_policy_names[ES_N_POLICIES + 1];
 /* What `run` uses, and so what predicts it. */
 #define ES_SCHED_PREFETCH_S 0.05
 
+/* How to schedule. */
 struct es_sched_config {
     enum es_policy policy;
     uint32_t n_static;     /* STATIC: number of shares */
@@ -51,6 +54,7 @@ struct es_sched_config {
                               (5 s at most) */
 };
 
+/* What is to be done about a bundle. */
 enum es_action_kind {
     ES_ACTION_ASSIGN, /* append this bundle to what the worker holds */
     ES_ACTION_RECALL, /* ask for units back; each is answered by `returned` or `kept` (or done) */
@@ -68,15 +72,17 @@ struct es_action {
         next_checkpoint; /* likely needed next by this worker, to load ahead; or ES_GRID_NONE */
 };
 
+/* Opaque: which unit is in which state, and what each worker holds. */
 struct es_sched;
 
-/* The grid and the cost model are borrowed until the free; the scheduler teaches the cost model
- * what `done` tells it. */
+/* Grid and cost model are borrowed until the free; the scheduler teaches the cost model what `done`
+ * tells it. ES_ERR_NOMEM. Free with es_sched_free. */
 int es_sched_create(const struct es_grid *grid, const struct es_sched_config *config,
                     struct es_cost *cost, struct es_sched **ret_sched, struct es_err *err);
+/* NULL is fine. */
 void es_sched_free(struct es_sched *sched);
 
-/* Adds a pending unit. Before the first join. */
+/* Adds a pending unit. Before the first join. ES_ERR_INTERNAL: it was added before. */
 int es_sched_add(struct es_sched *sched, uint32_t unit_id, struct es_err *err);
 
 /* The job's time is over at end_s (INFINITY: it is not limited, which is how it begins): a unit
@@ -85,7 +91,7 @@ int es_sched_add(struct es_sched *sched, uint32_t unit_id, struct es_err *err);
 int es_sched_set_end(struct es_sched *sched, double end_s, double now_s, struct es_err *err);
 
 /* A worker (small number, mostly its rank) is ready for work; speed is relative, 1.0 unless known.
- */
+ * ES_ERR_NOMEM. */
 int es_sched_join(struct es_sched *sched, uint32_t worker, double speed, double now_s,
                   struct es_err *err);
 
@@ -93,8 +99,9 @@ int es_sched_join(struct es_sched *sched, uint32_t worker, double speed, double 
 void es_sched_leave(struct es_sched *sched, uint32_t worker, double now_s);
 
 /* A worker is not heard: it keeps what it holds, gets nothing new, and nobody waits for what it was
- * asked to give back. Its events may still be told. Then it is heard again. */
+ * asked to give back. Its events may still be told. */
 void es_sched_suspend(struct es_sched *sched, uint32_t worker, double now_s);
+/* A suspended worker is heard again. */
 void es_sched_resume(struct es_sched *sched, uint32_t worker, double now_s);
 
 /* A held unit ended well. */
@@ -141,9 +148,13 @@ bool es_sched_finished(const struct es_sched *sched);
  * on the workers there are. */
 bool es_sched_is_stuck(struct es_sched *sched, double now_s);
 
-uint32_t es_sched_n_pending(const struct es_sched *sched); /* held ones not counted */
+/* How many units are PENDING; held ones are not. */
+uint32_t es_sched_n_pending(const struct es_sched *sched);
+/* How many are HELD. */
 uint32_t es_sched_n_held(const struct es_sched *sched);
+/* How many are PARKED. */
 uint32_t es_sched_n_parked(const struct es_sched *sched);
+/* How many a worker holds; 0 for one that is not there. */
 uint32_t es_sched_n_held_by(const struct es_sched *sched, uint32_t worker);
 uint32_t es_sched_n_workers(const struct es_sched *sched); /* suspended ones not counted */
 

@@ -26,6 +26,7 @@ struct es_sim_try {
     bool ok;
 };
 
+/* What is simulated. */
 struct es_sim_config {
     struct es_sched_config sched;
     uint32_t n_workers;
@@ -41,9 +42,11 @@ struct es_sim_config {
     void *context;
 };
 
+/* What came of it; seconds of the virtual clock. */
 struct es_sim_result {
     double makespan_s;
-    double lower_bound_s; /* max(total work / total speed, longest unit / fastest speed) */
+    double lower_bound_s; /* max(total work / total speed, longest unit / fastest speed), which no
+                             schedule of equal workers can beat (McNaughton 1959) */
     double work_s;        /* sum of the time that workers ran units, loads left out */
     double load_s;        /* sum of loads paid */
     double idle_s;        /* n_workers * makespan - work - loads */
@@ -56,7 +59,8 @@ struct es_sim_result {
 };
 
 /* Runs every unit of `pending` (a byte a unit id, nonzero: to run; NULL: all that are not
- * excluded). `cost` is what the scheduler believes (borrowed, and taught). */
+ * excluded). `cost` is what the scheduler believes (borrowed, and taught). ES_ERR_NOMEM;
+ * ES_ERR_INTERNAL: the scheduler stood still. */
 int es_sim_run(const struct es_grid *grid, const uint8_t *pending, struct es_cost *cost,
                const struct es_sim_times *times, const struct es_sim_config *config,
                struct es_sim_result *ret_result, struct es_err *err);

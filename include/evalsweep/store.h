@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 
+/* Its name in the run folder. */
 #define ES_STORE_NAME "results.h5"
 
 /* One root attribute; a list of them is where provenance goes. Each name once, and none of those
@@ -27,6 +28,7 @@ struct es_attribute {
     const char *value;
 };
 
+/* What to write where, beside the table. Borrowed for the call. */
 struct es_store_write {
     const char *run_dir;
     const struct es_attribute *attributes; /* [n_attributes] */
@@ -34,7 +36,7 @@ struct es_store_write {
     bool fsync;
 };
 
-/* Writes <run_dir>/results.h5 from the table, of which nothing is copied but a block at a time. On
+/* Writes run_dir/results.h5 from the table, of which nothing is copied but a block at a time. On
  * failure the file that was there still is. ES_ERR_IO: a full disk, for instance. */
 int es_store_write(const struct es_store_write *request, struct es_units *units,
                    struct es_err *err);

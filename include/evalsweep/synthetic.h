@@ -10,6 +10,7 @@
 
 #include "evalsweep/sim.h"
 
+/* What the sweep is like. */
 struct es_synthetic_config {
     uint64_t seed;
     double load_s;     /* to load a checkpoint */
@@ -20,15 +21,19 @@ struct es_synthetic_config {
     double slow_node_share; /* 0..1: share of workers that are half as fast */
 };
 
+/* Opaque: the times of one grid and the speeds of its workers. */
 struct es_synthetic;
 
+/* Makes them up for every unit of the grid. ES_ERR_NOMEM. Free with es_synthetic_free. */
 int es_synthetic_create(const struct es_grid *grid, uint32_t n_workers,
                         const struct es_synthetic_config *config,
                         struct es_synthetic **ret_synthetic, struct es_err *err);
+/* NULL is fine. */
 void es_synthetic_free(struct es_synthetic *synthetic);
 
-/* Borrowed until the free. */
+/* The times, for es_sim_run; borrowed until the free. */
 struct es_sim_times es_synthetic_times(const struct es_synthetic *synthetic);
-const double *es_synthetic_speeds(const struct es_synthetic *synthetic); /* [n_workers] */
+/* Relative speeds [n_workers]; borrowed until the free. */
+const double *es_synthetic_speeds(const struct es_synthetic *synthetic);
 
 #endif

@@ -38,8 +38,10 @@ struct es_metric_row {
     uint32_t metric;
 };
 
+/* Opaque: the table. */
 struct es_units;
 
+/* The table's columns, each of length n_units unless it says otherwise. */
 struct es_units_columns {
     uint32_t n_units;
     int8_t *status;            /* enum es_status */
@@ -53,18 +55,23 @@ struct es_units_columns {
     size_t n_rows;
 };
 
-/* Every unit pending, or excluded where the grid (borrowed until the free) says so. */
+/* A table with every unit pending, or excluded where the grid (borrowed until the free) says so.
+ * ES_ERR_NOMEM. Free with es_units_free. */
 int es_units_create(const struct es_grid *grid, struct es_units **ret_units, struct es_err *err);
+/* NULL is fine. */
 void es_units_free(struct es_units *units);
 
+/* The grid that it was made for. */
 const struct es_grid *es_units_grid(const struct es_units *units);
 
 /* The columns, to read and (all but rows) to write; `rows` until the next set_result. */
 struct es_units_columns es_units_columns(struct es_units *units);
 
-/* Names of the split, subset and metric codes, and how many codes there are. */
+/* What codes of metric rows stand for. */
 enum es_name_kind { ES_NAME_SPLIT, ES_NAME_SUBSET, ES_NAME_METRIC };
+/* The name of a code below es_units_n_names; borrowed until the next change of a unit. */
 const char *es_units_name(const struct es_units *units, enum es_name_kind kind, uint32_t code);
+/* How many codes of a kind there are, from 0. */
 uint32_t es_units_n_names(const struct es_units *units, enum es_name_kind kind);
 
 /* The rows of one unit: their first index in `rows`, and how many. */
@@ -97,6 +104,7 @@ struct es_counts {
 /* All but the excluded: done + pending + failed. */
 uint32_t es_counts_total(const struct es_counts *counts);
 
+/* Counts them; O(n_units). */
 struct es_counts es_units_count(const struct es_units *units);
 
 /* The same for each checkpoint: ret_counts[n_checkpoints]. */
