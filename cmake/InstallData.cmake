@@ -26,6 +26,16 @@ file(GLOB jobs CONFIGURE_DEPENDS jobs/*)
 list(FILTER jobs EXCLUDE REGEX "/tiny-pythia\\.json$")
 install(FILES ${jobs} DESTINATION ${data_dir}/jobs)
 
+foreach(kind lua tcl)
+    configure_file(packaging/modulefiles/evalsweep.${kind}.in
+        ${PROJECT_BINARY_DIR}/packaging/evalsweep.${kind} @ONLY)
+endforeach()
+set(modules_dir ${data_dir}/modulefiles/evalsweep)
+install(FILES ${PROJECT_BINARY_DIR}/packaging/evalsweep.lua DESTINATION ${modules_dir}
+    RENAME ${PROJECT_VERSION}.lua)
+install(FILES ${PROJECT_BINARY_DIR}/packaging/evalsweep.tcl DESTINATION ${modules_dir}
+    RENAME ${PROJECT_VERSION})
+
 file(GLOB documents CONFIGURE_DEPENDS docs/*.md)
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES ${documents} DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
