@@ -60,4 +60,7 @@ int es_store_read_grid(const char *path, struct es_grid **ret_grid, struct es_er
 /* The value of a root attribute, allocated; NULL: none. */
 char *es_store_read_attribute(const char *path, const char *name);
 
+/* The version of the HDF5 library in use: "1.10.8". */
+void es_store_hdf5_version(char ret_text[40]);
+
 #endif

@@ -76,8 +76,10 @@ static int open_run_folder(struct es_driver *d, struct es_err *err)
         rc = es_provenance_init(&d->provenance, &d->target, err);
     if (rc == 0 && !d->has_joined)
         rc = start_run(d, err);
-    if (rc == 0)
-        rc = es_provenance_add_adopted(&d->provenance, &d->target, err);
+    if (rc == 0) {
+        es_provenance_note_start(&d->provenance, &d->target);
+        rc = es_provenance_add_history(&d->provenance, &d->target, err);
+    }
     if (rc == 0)
         rc = es_folder_epoch(d->target.run_dir, &d->target.not_before_ns, err);
     if (rc == 0)

@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 #include "cli/opt.h"
 #include "cli/say.h"
+#include "evalsweep/store.h"
 #include "evalsweep/version.h"
 #include "mpi/transport.h"
 #include "sys/fd.h"
@@ -8,7 +9,6 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <hdf5.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,10 +50,10 @@ static void print_help(void)
 
 static int print_version(void)
 {
-    unsigned major = 0, minor = 0, release = 0;
-    (void)H5get_libversion(&major, &minor, &release);
-    printf("evalsweep %s (%s, HDF5 %u.%u.%u, cJSON %s)\n", ES_VERSION, es_mpi_version(), major,
-           minor, release, cJSON_Version());
+    char hdf5[40];
+    es_store_hdf5_version(hdf5);
+    printf("evalsweep %s (%s, HDF5 %s, cJSON %s)\n", ES_VERSION, es_mpi_version(), hdf5,
+           cJSON_Version());
     return ES_EXIT_OK;
 }
 

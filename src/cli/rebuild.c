@@ -11,7 +11,7 @@ int es_rebuild(const struct es_target *target, const char *output, struct es_uni
                                       .look_for_failed = true};
     int rc = es_provenance_init(&provenance, target, err);
     if (rc == 0)
-        rc = es_provenance_add_adopted(&provenance, target, err);
+        rc = es_provenance_add_history(&provenance, target, err);
     if (rc == 0)
         rc = es_scan(target->run_dir, target->layout, &options, units, ret_summary, err);
     if (rc == 0 && output) {

@@ -2,6 +2,7 @@
 
 #include "core/mem.h"
 #include "core/num.h"
+#include "evalsweep/store.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -206,4 +207,11 @@ char *es_h5_get_text(struct es_h5 *h5, hid_t attribute)
     es_h5_close(&space);
     es_h5_close(&type);
     return text;
+}
+
+void es_store_hdf5_version(char ret_text[40])
+{
+    unsigned major = 0, minor = 0, release = 0;
+    (void)H5get_libversion(&major, &minor, &release);
+    (void)snprintf(ret_text, 40, "%u.%u.%u", major, minor, release);
 }

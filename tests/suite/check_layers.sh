@@ -36,7 +36,7 @@ only() {
     done < <(grep -rlE "^#include <$header>" src include || true)
 }
 only mpi.h src/mpi/transport_mpi.c
-only hdf5.h src/store/ src/cli/main.c
+only hdf5.h src/store/
 only hdf5_hl.h src/store/
 only cjson/cJSON.h src/sys/ src/run/ src/cli/main.c src/cli/provenance.c
 only pthread.h src/sys/ src/run/ src/mpi/ src/exec/slurm.c
