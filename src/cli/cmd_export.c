@@ -52,7 +52,7 @@ int es_cmd_export(int argc, char **argv)
     struct es_opt_list sets = {0}, metrics = {0};
     struct es_export request = {0};
     const struct es_opt table[] = {
-        {"format", "FORMAT", "csv (the default) or jsonl, an object a line", NULL, &format, NULL},
+        {"format", "csv|jsonl", "CSV (the default), or a JSON object a line", NULL, &format, NULL},
         {"metric", "NAME", "only this metric, or main_score; may be repeated", NULL, NULL,
          &metrics},
         {"wide", NULL, "a line for each unit, a column for each metric", &request.is_wide, NULL,
