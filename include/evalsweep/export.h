@@ -30,8 +30,10 @@
 
 #include <stdbool.h>
 
+/* The metric that every done unit has. */
 #define ES_EXPORT_MAIN_SCORE "main_score"
 
+/* What a line is. */
 enum es_export_format { ES_EXPORT_CSV, ES_EXPORT_JSONL };
 
 /* All zero: the long CSV. */
