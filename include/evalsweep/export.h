@@ -30,10 +30,10 @@
 
 #include <stdbool.h>
 
-/* The metric that every done unit has. */
+/* The name of the metric that is the unit's own score. */
 #define ES_EXPORT_MAIN_SCORE "main_score"
 
-/* What a line is. */
+/* How a line is written. */
 enum es_export_format { ES_EXPORT_CSV, ES_EXPORT_JSONL };
 
 /* All zero: the long CSV. */

@@ -63,6 +63,7 @@ same "evalsweep.1: commands" "$(sort <<<"$commands")" \
 
 same "completion of --progress=" $'bar\nlines\nnone' "$(offers run --progress =)"
 same "completion of --progress=b" bar "$(offers run --progress = b)"
+same "completion of --format " $'csv\njsonl' "$(offers export --format '')"
 same "completion of --policy l" lpt "$(offers simulate --policy l)"
 same "completion of --only=" $'checkpoint=\nlayer=\ntask=' "$(offers run --only =)"
 same "completion of a job, after an option" '' "$(offers run --json '')"
@@ -86,17 +87,17 @@ for name in OPTIONS ENVIRONMENT FILES 'EXIT STATUS'; do
     done
 done
 
-# names_of FILE: the names in the first column of its tables
+# names_of: the names in the first column of the tables on stdin
 names_of() {
-    sed -nE 's/^\| (`[^|]*) \|.*/\1/p' "$1" | grep -oE '`[^`]+`' | tr -d '`'
+    sed -nE 's/^\| (`[^|]*) \|.*/\1/p' | grep -oE '`[^`]+`' | tr -d '`'
 }
 job=$(page evalsweep-job.5)
-for key in $(names_of docs/job-file.md | grep -E '^[a-z_.]+$'); do
+for key in $(names_of <docs/job-file.md | grep -E '^[a-z_.]+$'); do
     [[ $key == .* ]] && key=evaluator$key
     grep -qE "(^| )$key([ ,]|\$)" <<<"$job" || complain "evalsweep-job.5: $key is missing"
 done
 store=$(page evalsweep-store.5)
-for name in $(names_of docs/store.md); do
+for name in $(sed '/^## How it is written/q' docs/store.md | names_of); do
     grep -qE "(^| )$name([ ,]|\$)" <<<"$store" || complain "evalsweep-store.5: $name is missing"
 done
 exit "$((faults > 0))"

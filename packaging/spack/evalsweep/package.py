@@ -1,9 +1,12 @@
-# A recipe for Spack. From a checkout of evalsweep:
+# A recipe for Spack 1.0 and later. From a checkout of evalsweep:
 #
 #     spack repo create ~/evalsweep-repo evalsweep_repo
 #     cp -r packaging/spack/evalsweep ~/evalsweep-repo/packages/
 #     spack repo add ~/evalsweep-repo
 #     spack dev-build evalsweep@0.1.0
+
+# ruff: noqa: F403, F405, I001 (recipes are written so)
+from spack_repo.builtin.build_systems.cmake import CMakePackage
 
 from spack.package import *
 
