@@ -1,8 +1,8 @@
 /* What is known of every unit of a grid, on rank 0: status, scores, and the marker they came from.
  *
  * Columns of length n_units, indexed by unit id, so that the store writes each as one array of
- * shape (checkpoint, layer, task). 65 bytes a unit, 24 a metric value. What evaluators say of
- * themselves is kept merged for all units.
+ * shape (checkpoint, layer, task). 113 bytes a unit, 24 a metric value, and 72 for each earlier try
+ * of the few units that have some. What evaluators say of themselves is kept merged for all units.
  *
  * Threads: none of its own; one owner at a time.
  */
@@ -38,6 +38,21 @@ struct es_metric_row {
     uint32_t metric;
 };
 
+/* One earlier try of one unit, which failed; the names are codes. */
+struct es_try_row {
+    double started_s;
+    double finished_s;
+    double load_s;
+    double pass_s;
+    double score_s;
+    uint32_t unit; /* id, or ES_GRID_NONE for a row that was replaced */
+    int32_t attempt;
+    int32_t worker;
+    uint32_t host;
+    uint32_t device;
+    uint32_t reason;
+};
+
 /* Opaque: the table. */
 struct es_units;
 
@@ -51,6 +66,13 @@ struct es_units_columns {
     int32_t *attempts;         /* 0: none */
     int32_t *worker;           /* -1: none */
     struct es_file_id *marker;
+    double *started_s; /* of the try that the result is of, as all below; NaN: not known */
+    double *load_s;
+    double *pass_s;
+    double *score_s;
+    uint32_t *host; /* codes; 0: not known */
+    uint32_t *device;
+    uint32_t *reason;                 /* why a failed unit failed */
     const struct es_metric_row *rows; /* [n_rows], those of one unit in one run */
     size_t n_rows;
 };
@@ -67,8 +89,16 @@ const struct es_grid *es_units_grid(const struct es_units *units);
 /* The columns, to read and (all but rows) to write; `rows` until the next set_result. */
 struct es_units_columns es_units_columns(struct es_units *units);
 
-/* What codes of metric rows stand for. */
-enum es_name_kind { ES_NAME_SPLIT, ES_NAME_SUBSET, ES_NAME_METRIC };
+/* What codes of metric and try rows stand for. Those of the last three begin with "". */
+enum es_name_kind {
+    ES_NAME_SPLIT,
+    ES_NAME_SUBSET,
+    ES_NAME_METRIC,
+    ES_NAME_HOST,
+    ES_NAME_DEVICE,
+    ES_NAME_REASON,
+    ES_N_NAME_KINDS
+};
 /* The name of a code below es_units_n_names; borrowed until the next change of a unit. */
 const char *es_units_name(const struct es_units *units, enum es_name_kind kind, uint32_t code);
 /* How many codes of a kind there are, from 0. */
@@ -76,6 +106,10 @@ uint32_t es_units_n_names(const struct es_units *units, enum es_name_kind kind);
 
 /* The rows of one unit: their first index in `rows`, and how many. */
 uint32_t es_units_rows_of(const struct es_units *units, uint32_t unit_id, uint32_t *ret_first);
+
+/* The earlier tries of one unit, the oldest first, until the next change; how many there are. */
+uint32_t es_units_earlier(const struct es_units *units, uint32_t unit_id,
+                          const struct es_try_row **ret_rows);
 
 /* Sets status, scores and metrics of a unit from a result, in place of what was there, and adds the
  * evaluator's attributes. `marker` may be NULL (not known). ES_ERR_NOMEM: the unit is unchanged. */

@@ -90,6 +90,20 @@ void es_buf_consume(struct es_buf *buf, size_t n)
     buf->data[buf->len] = '\0';
 }
 
+void es_buf_puts_utf8(struct es_buf *buf, const char *text)
+{
+    size_t left = strlen(text);
+    while (left) {
+        size_t n = es_utf8_char_len(text, left);
+        if (n)
+            es_buf_append(buf, text, n);
+        else
+            es_buf_puts(buf, "\xef\xbf\xbd");
+        text += n ? n : 1;
+        left -= n ? n : 1;
+    }
+}
+
 void es_buf_json_string(struct es_buf *buf, const char *text, size_t len)
 {
     es_buf_putc(buf, '"');

@@ -39,6 +39,9 @@ void es_buf_printf(struct es_buf *buf, const char *format, ...)
 /* Drops the first n bytes. */
 void es_buf_consume(struct es_buf *buf, size_t n);
 
+/* Appends text with U+FFFD for bytes that are not UTF-8. */
+void es_buf_puts_utf8(struct es_buf *buf, const char *text);
+
 /* Appends text as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void es_buf_json_string(struct es_buf *buf, const char *text, size_t len);
 

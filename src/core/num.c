@@ -173,6 +173,16 @@ size_t es_utf8_char_len(const char *text, size_t len)
     return n;
 }
 
+size_t es_utf8_cut(const char *text, size_t limit_bytes)
+{
+    size_t n = strnlen(text, limit_bytes + 1);
+    if (n <= limit_bytes)
+        return n;
+    for (n = limit_bytes; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80; n--) {
+    }
+    return n;
+}
+
 /* Length of the control character that text begins with: C0, DEL, or C1 (U+0080 to U+009F). */
 static size_t control_len(const char *text)
 {

@@ -22,6 +22,9 @@ void es_format_double(double value, char ret_text[32]);
 /* Length in bytes of the valid UTF-8 character that text (len bytes) begins with, or 0. */
 size_t es_utf8_char_len(const char *text, size_t len);
 
+/* The bytes of text that are within the limit, without a part of a UTF-8 character at its end. */
+size_t es_utf8_cut(const char *text, size_t limit_bytes);
+
 /* Makes a text of others fit for a line on a terminal, in place: every byte of a control character
  * (newlines too) and of what is no UTF-8 becomes '?'. */
 void es_text_to_line(char *text);

@@ -1,6 +1,7 @@
 #include "evalsweep/result.h"
 
 #include "core/mem.h"
+#include "core/num.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -25,6 +26,8 @@ void es_result_reset(struct es_result *result)
         .rank = -1,
         .metrics = result->metrics,
         .metrics_cap = result->metrics_cap,
+        .earlier = result->earlier,
+        .earlier_cap = result->earlier_cap,
         .text = result->text,
         .text_cap = result->text_cap,
     };
@@ -34,6 +37,7 @@ void es_result_reset(struct es_result *result)
 void es_result_clear(struct es_result *result)
 {
     free(result->metrics);
+    free(result->earlier);
     free(result->text);
     es_result_init(result);
 }
@@ -88,4 +92,60 @@ void es_result_add_metric(struct es_result *result, const char *split, const cha
                               .subset = keep_again(result, previous.subset, subset),
                               .metric = keep_again(result, previous.metric, metric)};
     result->metrics[result->n_metrics++] = added;
+}
+
+static uint32_t keep_cut(struct es_result *result, const char *text)
+{
+    return es_result_keep(result, text, es_utf8_cut(text, ES_TRY_TEXT_LIMIT));
+}
+
+void es_result_add_try(struct es_result *result, const struct es_try *numbers,
+                       const struct es_try_texts *texts)
+{
+    void *grown = result->earlier;
+    struct es_try added = *numbers;
+    if (result->n_earlier == ES_TRIES_LIMIT) {
+        result->n_earlier--;
+        memmove(result->earlier, result->earlier + 1, result->n_earlier * sizeof added);
+    }
+    if (es_mem_grow(&grown, &result->earlier_cap, result->n_earlier + 1, sizeof added) < 0) {
+        result->failed = true;
+        return;
+    }
+    result->earlier = grown;
+    added.host = keep_cut(result, texts->host);
+    added.device = keep_cut(result, texts->device);
+    added.reason = keep_cut(result, texts->reason);
+    added.exit = keep_cut(result, texts->exit);
+    result->earlier[result->n_earlier++] = added;
+}
+
+static void copy_try(struct es_result *result, const struct es_try *from,
+                     const struct es_result *texts_of)
+{
+    const struct es_try_texts texts = {.host = es_result_text(texts_of, from->host),
+                                       .device = es_result_text(texts_of, from->device),
+                                       .reason = es_result_text(texts_of, from->reason),
+                                       .exit = es_result_text(texts_of, from->exit)};
+    es_result_add_try(result, from, &texts);
+}
+
+void es_result_add_failed(struct es_result *result, const struct es_result *failed)
+{
+    const struct es_try last = {.evaluation_time_s = failed->evaluation_time_s,
+                                .started_s = failed->started_s,
+                                .finished_s = failed->finished_s,
+                                .load_s = failed->load_s,
+                                .pass_s = failed->pass_s,
+                                .score_s = failed->score_s,
+                                .attempt = failed->attempt,
+                                .rank = failed->rank,
+                                .host = failed->host,
+                                .device = failed->device,
+                                .reason = failed->reason,
+                                .exit = failed->exit};
+    for (size_t i = 0; i < failed->n_earlier; i++)
+        copy_try(result, &failed->earlier[i], failed);
+    copy_try(result, &last, failed);
+    result->failed = result->failed || failed->failed;
 }

@@ -2,6 +2,7 @@
 
 #include "core/attributes.h"
 #include "core/mem.h"
+#include "core/num.h"
 #include "core/strtab.h"
 
 #include <math.h>
@@ -16,10 +17,38 @@ struct es_units {
     size_t n_replaced; /* rows that belong to no unit any more */
     uint32_t *first_row;
     uint32_t *n_rows;
-    struct es_strtab names[3]; /* by enum es_name_kind */
-    struct es_buf attributes;  /* merged */
-    uint32_t n_results;        /* units whose status is that of a result */
+    struct es_try_row *tries;
+    size_t n_tries, tries_cap;
+    size_t n_tries_replaced;
+    uint32_t *first_try; /* ES_GRID_NONE: the unit has no earlier ones */
+    struct es_strtab names[ES_N_NAME_KINDS];
+    uint32_t last_code[ES_N_NAME_KINDS]; /* that was asked for: mostly the next one too */
+    struct es_buf attributes;            /* merged */
+    uint32_t n_results;                  /* units whose status is that of a result */
 };
+
+/* What is known of the try that a result is of, and the codes of "", which are 0. */
+static bool create_try_columns(struct es_units *units, uint32_t n)
+{
+    struct es_units_columns *columns = &units->columns;
+    uint32_t code;
+    columns->started_s = es_mem_calloc(n, sizeof *columns->started_s);
+    columns->load_s = es_mem_calloc(n, sizeof *columns->load_s);
+    columns->pass_s = es_mem_calloc(n, sizeof *columns->pass_s);
+    columns->score_s = es_mem_calloc(n, sizeof *columns->score_s);
+    columns->host = es_mem_calloc(n, sizeof *columns->host);
+    columns->device = es_mem_calloc(n, sizeof *columns->device);
+    columns->reason = es_mem_calloc(n, sizeof *columns->reason);
+    units->first_try = es_mem_calloc(n, sizeof *units->first_try);
+    for (int kind = ES_NAME_HOST; kind < ES_N_NAME_KINDS; kind++)
+        if (es_strtab_add(&units->names[kind], "", 0, &code) < 0)
+            return false;
+    if (!units->first_try)
+        return false;
+    memset(units->first_try, 0xff, n * sizeof *units->first_try);
+    return columns->started_s && columns->load_s && columns->pass_s && columns->score_s &&
+           columns->host && columns->device && columns->reason;
+}
 
 int es_units_create(const struct es_grid *grid, struct es_units **ret_units, struct es_err *err)
 {
@@ -37,11 +66,12 @@ int es_units_create(const struct es_grid *grid, struct es_units **ret_units, str
     columns->attempts = es_mem_calloc(n, sizeof *columns->attempts);
     columns->worker = es_mem_calloc(n, sizeof *columns->worker);
     columns->marker = es_mem_calloc(n, sizeof *columns->marker);
+    bool has_tries = create_try_columns(units, n);
     units->first_row = es_mem_calloc(n, sizeof *units->first_row);
     units->n_rows = es_mem_calloc(n, sizeof *units->n_rows);
     if (!columns->status || !columns->main_score || !columns->evaluation_time_s ||
         !columns->finished_s || !columns->attempts || !columns->worker || !columns->marker ||
-        !units->first_row || !units->n_rows) {
+        !units->first_row || !units->n_rows || !has_tries) {
         es_units_free(units);
         return es_err_nomem(err, "making the table of units");
     }
@@ -65,10 +95,19 @@ void es_units_free(struct es_units *units)
     free(units->columns.attempts);
     free(units->columns.worker);
     free(units->columns.marker);
+    free(units->columns.started_s);
+    free(units->columns.load_s);
+    free(units->columns.pass_s);
+    free(units->columns.score_s);
+    free(units->columns.host);
+    free(units->columns.device);
+    free(units->columns.reason);
+    free(units->tries);
+    free(units->first_try);
     free(units->first_row);
     free(units->n_rows);
     free(units->rows);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < ES_N_NAME_KINDS; i++)
         es_strtab_clear(&units->names[i]);
     es_buf_clear(&units->attributes);
     free(units);
@@ -164,6 +203,114 @@ static int append_rows(struct es_units *units, uint32_t unit_id, const struct es
     return 0;
 }
 
+/* --- The tries --- */
+
+uint32_t es_units_earlier(const struct es_units *units, uint32_t unit_id,
+                          const struct es_try_row **ret_rows)
+{
+    size_t first = units->first_try[unit_id], n = 0;
+    *ret_rows = NULL;
+    if (first == ES_GRID_NONE)
+        return 0;
+    while (first + n < units->n_tries && units->tries[first + n].unit == unit_id)
+        n++;
+    *ret_rows = units->tries + first;
+    return (uint32_t)n;
+}
+
+static void drop_tries(struct es_units *units, uint32_t unit_id)
+{
+    const struct es_try_row *rows;
+    uint32_t n = es_units_earlier(units, unit_id, &rows);
+    for (uint32_t i = 0; i < n; i++)
+        units->tries[units->first_try[unit_id] + i].unit = ES_GRID_NONE;
+    units->n_tries_replaced += n;
+    units->first_try[unit_id] = ES_GRID_NONE;
+}
+
+static void compact_tries(struct es_units *units)
+{
+    size_t to = 0;
+    if (units->n_tries_replaced * 2 <= units->n_tries)
+        return;
+    for (size_t from = 0; from < units->n_tries; from++) {
+        struct es_try_row row = units->tries[from];
+        if (row.unit == ES_GRID_NONE)
+            continue;
+        if (from == units->first_try[row.unit])
+            units->first_try[row.unit] = (uint32_t)to;
+        units->tries[to++] = row;
+    }
+    units->n_tries = to;
+    units->n_tries_replaced = 0;
+}
+
+/* Adds a text as the store can have it: the same whether it comes from a worker or from a marker.
+ */
+static int add_try_text(struct es_strtab *names, const char *text, uint32_t *ret_code)
+{
+    struct es_buf clean = {0};
+    es_buf_puts_utf8(&clean, text);
+    es_buf_putc(&clean, '\0');
+    int rc = clean.failed ? ES_ERR_NOMEM
+                          : es_strtab_add(names, clean.data,
+                                          es_utf8_cut(clean.data, ES_TRY_TEXT_LIMIT), ret_code);
+    es_buf_clear(&clean);
+    return rc;
+}
+
+/* The code of a text of tries, mostly that of the one before. */
+static int try_code(struct es_units *units, enum es_name_kind kind, const char *text,
+                    uint32_t *ret_code)
+{
+    const struct es_strtab *names = &units->names[kind];
+    uint32_t *last = &units->last_code[kind];
+    if (strcmp(names->text[*last], text) != 0 && add_try_text(&units->names[kind], text, last) < 0)
+        return ES_ERR_NOMEM;
+    *ret_code = *last;
+    return 0;
+}
+
+static int try_codes(struct es_units *units, const struct es_result *result,
+                     const uint32_t offsets[3], uint32_t *const ret_codes[3])
+{
+    for (int i = 0; i < 3; i++)
+        if (try_code(units, (enum es_name_kind)(ES_NAME_HOST + i),
+                     es_result_text(result, offsets[i]), ret_codes[i]) < 0)
+            return ES_ERR_NOMEM;
+    return 0;
+}
+
+static int append_tries(struct es_units *units, uint32_t unit_id, const struct es_result *result)
+{
+    size_t n = units->n_tries;
+    void *tries = units->tries;
+    if (result->n_earlier == 0)
+        return 0;
+    if (n + result->n_earlier >= UINT32_MAX ||
+        es_mem_grow(&tries, &units->tries_cap, n + result->n_earlier, sizeof *units->tries) < 0)
+        return ES_ERR_NOMEM;
+    units->tries = tries;
+    for (size_t i = 0; i < result->n_earlier; i++) {
+        const struct es_try *try = &result->earlier[i];
+        struct es_try_row *row = &units->tries[n + i];
+        *row = (struct es_try_row){.started_s = try->started_s,
+                                   .finished_s = try->finished_s,
+                                   .load_s = try->load_s,
+                                   .pass_s = try->pass_s,
+                                   .score_s = try->score_s,
+                                   .unit = unit_id,
+                                   .attempt = try->attempt,
+                                   .worker = try->rank};
+        if (try_codes(units, result, (const uint32_t[]){try->host, try->device, try->reason},
+                      (uint32_t *const[]){&row->host, &row->device, &row->reason}) < 0)
+            return ES_ERR_NOMEM;
+    }
+    return 0;
+}
+
+/* --- What evaluators say of themselves --- */
+
 const char *es_units_attributes(const struct es_units *units)
 {
     return units->attributes.len ? units->attributes.data : "";
@@ -205,11 +352,22 @@ int es_units_set_result(struct es_units *units, uint32_t unit_id, enum es_status
                         const struct es_result *result, const struct es_file_id *marker)
 {
     size_t first_row = units->columns.n_rows;
+    size_t first_try = units->n_tries;
     bool had_one = has_result(units, unit_id);
+    uint32_t host, device, reason;
     if (es_units_add_attributes(units, es_result_text(result, result->attributes)) < 0 ||
-        append_rows(units, unit_id, result) < 0)
+        try_codes(units, result,
+                  (const uint32_t[]){result->host, result->device,
+                                     status == ES_STATUS_FAILED ? result->reason : 0},
+                  (uint32_t *const[]){&host, &device, &reason}) < 0 ||
+        append_tries(units, unit_id, result) < 0 || append_rows(units, unit_id, result) < 0)
         return ES_ERR_NOMEM;
     drop_rows(units, unit_id);
+    drop_tries(units, unit_id);
+    if (result->n_earlier) {
+        units->first_try[unit_id] = (uint32_t)first_try;
+        units->n_tries = first_try + result->n_earlier;
+    }
     struct es_units_columns *columns = &units->columns;
     units->first_row[unit_id] = (uint32_t)first_row;
     units->n_rows[unit_id] = (uint32_t)result->n_metrics;
@@ -220,8 +378,16 @@ int es_units_set_result(struct es_units *units, uint32_t unit_id, enum es_status
     columns->attempts[unit_id] = result->attempt;
     columns->worker[unit_id] = result->rank;
     columns->marker[unit_id] = marker ? *marker : (struct es_file_id){0};
+    columns->started_s[unit_id] = result->started_s;
+    columns->load_s[unit_id] = result->load_s;
+    columns->pass_s[unit_id] = result->pass_s;
+    columns->score_s[unit_id] = result->score_s;
+    columns->host[unit_id] = host;
+    columns->device[unit_id] = device;
+    columns->reason[unit_id] = reason;
     count_result(units, had_one, has_result(units, unit_id));
     compact(units);
+    compact_tries(units);
     return 0;
 }
 
@@ -229,6 +395,7 @@ void es_units_reset(struct es_units *units, uint32_t unit_id)
 {
     struct es_units_columns *columns = &units->columns;
     drop_rows(units, unit_id);
+    drop_tries(units, unit_id);
     count_result(units, has_result(units, unit_id), false);
     columns->status[unit_id] = ES_STATUS_PENDING;
     columns->main_score[unit_id] = (double)NAN;
@@ -237,6 +404,13 @@ void es_units_reset(struct es_units *units, uint32_t unit_id)
     columns->attempts[unit_id] = 0;
     columns->worker[unit_id] = -1;
     columns->marker[unit_id] = (struct es_file_id){0};
+    columns->started_s[unit_id] = (double)NAN;
+    columns->load_s[unit_id] = (double)NAN;
+    columns->pass_s[unit_id] = (double)NAN;
+    columns->score_s[unit_id] = (double)NAN;
+    columns->host[unit_id] = 0;
+    columns->device[unit_id] = 0;
+    columns->reason[unit_id] = 0;
 }
 
 /* Of the units from `first` on, n of them. */

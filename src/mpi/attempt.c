@@ -20,12 +20,14 @@ void es_attempt_init(struct es_attempt *attempt)
 {
     attempt->dir_fd = -1;
     es_result_init(&attempt->result);
+    es_result_init(&attempt->spare);
 }
 
 void es_attempt_clear(struct es_attempt *attempt)
 {
     es_fd_close(&attempt->dir_fd);
     es_result_clear(&attempt->result);
+    es_result_clear(&attempt->spare);
     es_buf_clear(&attempt->dir);
     es_buf_clear(&attempt->absolute_dir);
     es_buf_clear(&attempt->scratch);
@@ -61,7 +63,7 @@ static void stamp(struct es_attempt *attempt, int64_t ended_ns)
     struct es_result *result = &attempt->result;
     double elapsed_s = (double)(ended_ns - attempt->begun_ns) / 1e9;
     result->finished_s = floor(es_clock_wall_s()); /* as the marker says it */
-    result->started_s = result->finished_s - elapsed_s;
+    result->started_s = floor(result->finished_s - elapsed_s);
     result->evaluation_time_s = elapsed_s;
     result->attempt = (int32_t)attempt->number;
     result->rank = (int32_t)attempt->rank;
@@ -94,12 +96,23 @@ static bool is_last_try(const struct es_attempt *attempt)
     return attempt->number > attempt->job->evaluator.retries || !attempt->entry.may_retry;
 }
 
-/* The unit failed. A reason is kept; after the last try it stands in failed.json too. */
+/* Takes over the tries that a failed.json tells of. It stays until the marker is there. */
+static void take_earlier(struct es_attempt *attempt)
+{
+    attempt->has_failed_file =
+        attempt->dir_fd >= 0 &&
+        es_earlier_take(attempt->dir_fd, task_name(attempt), attempt->not_before_ns,
+                        &attempt->scratch, &attempt->spare, &attempt->result);
+}
+
+/* The unit failed. The reason stands in failed.json too, where the next try finds it. */
 static void fail(struct es_attempt *attempt, const char *reason, const struct es_outcome *outcome)
 {
     stamp(attempt, es_clock_mono_ns());
     set_reason(&attempt->result, reason);
-    if (is_last_try(attempt) && attempt->dir_fd >= 0)
+    attempt->result.is_interim = !is_last_try(attempt);
+    take_earlier(attempt);
+    if (attempt->dir_fd >= 0)
         (void)write_marker(attempt, ES_FAILED_NAME, outcome ? outcome->exit_text : "",
                            outcome && outcome->log_tail ? outcome->log_tail : "",
                            outcome ? outcome->log_tail_n : 0, NULL);
@@ -155,7 +168,8 @@ static bool has_failed(struct es_attempt *attempt)
            fstatat(attempt->dir_fd, ES_FAILED_NAME, &st, 0) == 0 &&
            es_file_id(&st).mtime_ns >= attempt->started_ns &&
            es_failed_read(attempt->dir_fd, ".", task_name(attempt), &attempt->scratch,
-                          &attempt->result);
+                          &attempt->result) &&
+           !attempt->result.is_interim;
 }
 
 /* Sees to it that the unit is this worker's, and not done yet. The order counts: once the lease is
@@ -234,6 +248,7 @@ void es_attempt_begin(struct es_attempt *attempt, struct es_unit unit, uint32_t 
         .total_s = (double)NAN,
     };
     es_result_reset(&attempt->result);
+    attempt->has_failed_file = true; /* until it was looked for */
     if (writes_markers(attempt) && !is_to_run(attempt))
         return;
     if (!attempt->evaluator) {
@@ -246,7 +261,7 @@ void es_attempt_begin(struct es_attempt *attempt, struct es_unit unit, uint32_t 
 
 static void end_done(struct es_attempt *attempt)
 {
-    if (attempt->dir_fd >= 0)
+    if (attempt->dir_fd >= 0 && attempt->has_failed_file)
         (void)unlinkat(attempt->dir_fd, ES_FAILED_NAME, 0); /* of an earlier try or run */
     end(attempt, ES_RESULT_DONE);
 }
@@ -270,10 +285,19 @@ static void take_own_attributes(struct es_attempt *attempt, const struct es_resu
         attempt->result.attributes = es_result_keep(&attempt->result, text, strlen(text));
 }
 
+static int write_done(struct es_attempt *attempt, struct es_err *err)
+{
+    take_earlier(attempt);
+    if (attempt->result.failed)
+        return es_err_nomem(err, "keeping the earlier tries");
+    return write_marker(attempt, ES_MARKER_NAME, "", NULL, 0, err);
+}
+
 /* What a reply said, where the evaluator's own marker, which is kept, has no scores. */
 static int write_beside(struct es_attempt *attempt, struct es_err *err)
 {
     struct es_file_id marker = attempt->entry.marker;
+    take_earlier(attempt);
     int rc = write_marker(attempt, ES_RESULT_NAME, "", NULL, 0, err);
     attempt->entry.marker = marker;
     return rc;
@@ -298,7 +322,7 @@ static void succeed(struct es_attempt *attempt, int64_t ended_ns)
     if (attempt->result.failed)
         rc = es_err_nomem(&err, "keeping the scores");
     else if (!is_there && writes_markers(attempt))
-        rc = write_marker(attempt, ES_MARKER_NAME, "", NULL, 0, &err);
+        rc = write_done(attempt, &err);
     else if (is_there && !has_scores &&
              (!isnan(attempt->result.main_score) || attempt->result.attributes))
         rc = write_beside(attempt, &err);

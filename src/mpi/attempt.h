@@ -43,11 +43,13 @@ struct es_attempt {
     int64_t null_until_ns;        /* mode null: when it ends */
     struct es_result_entry entry; /* valid once it does not run any more */
     struct es_result result;
+    bool has_failed_file; /* there is a failed.json, or something of that name */
 
     /* Memory to reuse. */
     struct es_buf dir; /* the unit's folder, relative to the run folder */
     struct es_buf absolute_dir;
     struct es_buf scratch;
+    struct es_result spare;
 };
 
 /* After the shared members were set. */

@@ -37,7 +37,7 @@ static bool read_failed(const struct es_company_config *config, int run_dir_fd, 
     es_buf_printf(scratch, "%s/" ES_FAILED_NAME, dir);
     return !scratch->failed && fstatat(run_dir_fd, scratch->data, &st, 0) == 0 &&
            es_file_id(&st).mtime_ns >= config->started_ns &&
-           es_failed_read(run_dir_fd, dir, task, scratch, result);
+           es_failed_read(run_dir_fd, dir, task, scratch, result) && !result->is_interim;
 }
 
 /* The units whose lines are missing; each marker is read again, as the table has not all of it. */

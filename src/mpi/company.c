@@ -177,7 +177,8 @@ static void find_out(struct es_company *company, uint32_t unit_id, struct es_res
         entry->kind = ES_RESULT_FOUND;
     } else if (fstatat(fd, ES_FAILED_NAME, &st, 0) == 0 &&
                es_file_id(&st).mtime_ns >= company->config.started_ns &&
-               es_failed_read(fd, ".", task, &company->scratch, &company->result)) {
+               es_failed_read(fd, ".", task, &company->scratch, &company->result) &&
+               !company->result.is_interim) {
         entry->kind = ES_RESULT_FOUND_FAILED;
         memset(&entry->marker, 0, sizeof entry->marker);
     }

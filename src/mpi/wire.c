@@ -313,6 +313,62 @@ void es_results_begin(struct es_buf *buf)
     es_plain_encode(ES_MESSAGE_RESULTS, buf);
 }
 
+/* The numbers of an earlier try, as they stand in a message; the texts follow, but for how the
+ * evaluator ended, which only markers tell. */
+struct wire_try {
+    double evaluation_time_s, started_s, finished_s, load_s, pass_s, score_s;
+    int32_t attempt, rank;
+};
+
+static void put_earlier(struct es_buf *buf, const struct es_result *result)
+{
+    es_wire_put_u8(buf, (uint8_t)result->n_earlier);
+    for (size_t i = 0; i < result->n_earlier; i++) {
+        const struct es_try *try = &result->earlier[i];
+        const struct wire_try numbers = {
+            .evaluation_time_s = try->evaluation_time_s,
+            .started_s = try->started_s,
+            .finished_s = try->finished_s,
+            .load_s = try->load_s,
+            .pass_s = try->pass_s,
+            .score_s = try->score_s,
+            .attempt = try->attempt,
+            .rank = try->rank,
+        };
+        es_buf_append(buf, &numbers, sizeof numbers);
+        put_string(buf, es_result_text(result, try->host));
+        put_string(buf, es_result_text(result, try->device));
+        put_string(buf, es_result_text(result, try->reason));
+    }
+}
+
+static void get_earlier(struct es_wire_reader *reader, struct es_result *result)
+{
+    uint8_t n = es_wire_get_u8(reader);
+    if (n > ES_TRIES_LIMIT)
+        reader->failed = true;
+    for (uint8_t i = 0; i < n && !reader->failed; i++) {
+        struct wire_try numbers;
+        get_bytes(reader, &numbers, sizeof numbers);
+        const struct es_try try = {
+            .evaluation_time_s = numbers.evaluation_time_s,
+            .started_s = numbers.started_s,
+            .finished_s = numbers.finished_s,
+            .load_s = numbers.load_s,
+            .pass_s = numbers.pass_s,
+            .score_s = numbers.score_s,
+            .attempt = numbers.attempt,
+            .rank = numbers.rank,
+        };
+        struct es_try_texts texts = {.exit = ""};
+        texts.host = get_c_string(reader);
+        texts.device = get_c_string(reader);
+        texts.reason = get_c_string(reader);
+        if (!reader->failed)
+            es_result_add_try(result, &try, &texts);
+    }
+}
+
 /* The numbers of a result, as they stand in a message. */
 struct wire_numbers {
     double main_score, evaluation_time_s, started_s, finished_s, load_s, pass_s, score_s;
@@ -351,6 +407,7 @@ void es_results_add(struct es_buf *buf, const struct es_result_entry *entry,
     put_string(buf, es_result_text(result, result->device));
     put_string(buf, es_result_text(result, result->reason));
     put_string(buf, es_result_text(result, result->attributes));
+    put_earlier(buf, result);
     es_wire_put_u32(buf, (uint32_t)result->n_metrics);
     for (size_t i = 0; i < result->n_metrics; i++) {
         es_wire_put_f64(buf, result->metrics[i].value);
@@ -395,6 +452,7 @@ static void get_result(struct es_wire_reader *reader, struct es_result *result)
     result->device = get_kept(reader, result);
     result->reason = get_kept(reader, result);
     result->attributes = get_attributes(reader, result);
+    get_earlier(reader, result);
     uint32_t n = es_wire_get_u32(reader);
     for (uint32_t i = 0; i < n && !reader->failed; i++) {
         double value = es_wire_get_f64(reader);

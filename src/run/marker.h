@@ -44,6 +44,12 @@ enum es_marker_state es_marker_read(int dir_fd, const char *unit_dir, const char
 bool es_failed_read(int dir_fd, const char *unit_dir, const char *task, struct es_buf *scratch,
                     struct es_result *result);
 
+/* Makes the tries that a <dir_fd>/failed.json tells of the earlier ones of a result that is to be
+ * written beside it, in place of those it has. `spare` is a result to reuse. False: there is no
+ * failed.json at all. One older than not_before_ns tells nothing. */
+bool es_earlier_take(int dir_fd, const char *task, int64_t not_before_ns, struct es_buf *scratch,
+                     struct es_result *spare, struct es_result *result);
+
 /* The text of done.json, or of failed.json when `log_tail` is not NULL, for a unit, into text
  * (reset first). versions_json is a JSON object. exit_text is the evaluator's end ("exit code 1",
  * "signal 9"), "" if none. */

@@ -51,6 +51,36 @@ static void add_metrics(struct es_buf *text, const struct es_result *result)
     es_buf_puts(text, "],");
 }
 
+static void add_try(struct es_buf *text, const struct es_result *result, const struct es_try *try)
+{
+    add_number(text, "attempt", try->attempt);
+    add_name(text, "status", "failed");
+    add_name(text, "reason", es_result_text(result, try->reason));
+    add_name(text, "exit", es_result_text(result, try->exit));
+    add_time(text, "started", try->started_s);
+    add_time(text, "finished", try->finished_s);
+    add_reported(text, "evaluation_time_s", try->evaluation_time_s);
+    add_reported(text, "load_s", try->load_s);
+    add_reported(text, "pass_s", try->pass_s);
+    add_reported(text, "score_s", try->score_s);
+    add_name(text, "host", es_result_text(result, try->host));
+    add_name(text, "device", es_result_text(result, try->device));
+    es_buf_puts(text, "\"rank\":");
+    es_buf_json_double(text, try->rank < 0 ? (double)NAN : try->rank);
+}
+
+static void add_earlier(struct es_buf *text, const struct es_result *result)
+{
+    if (result->n_earlier == 0)
+        return;
+    for (size_t i = 0; i < result->n_earlier; i++) {
+        es_buf_puts(text, i ? ",{" : "\"earlier\":[{");
+        add_try(text, result, &result->earlier[i]);
+        es_buf_putc(text, '}');
+    }
+    es_buf_puts(text, "],");
+}
+
 void es_marker_text(const struct es_grid *grid, struct es_unit unit, const struct es_result *result,
                     const char *versions_json, const char *exit_text, const char *log_tail,
                     size_t log_tail_n, struct es_buf *text)
@@ -79,7 +109,10 @@ void es_marker_text(const struct es_grid *grid, struct es_unit unit, const struc
         es_buf_puts(text, "\"log_tail\":");
         es_buf_json_string(text, log_tail, log_tail_n);
         es_buf_putc(text, ',');
+        if (result->is_interim)
+            es_buf_puts(text, "\"retry\":true,");
     }
+    add_earlier(text, result);
     es_buf_printf(text, "\"versions\":%s", versions_json);
     const char *attributes = es_result_text(result, result->attributes);
     if (attributes[0])

@@ -1,7 +1,6 @@
 #include "run/marker.h"
 
 #include "core/attributes.h"
-#include "core/num.h"
 #include "run/result_internal.h"
 #include "sys/clock.h"
 #include "sys/json.h"
@@ -25,14 +24,7 @@ static const char *clean(const char *text, struct es_buf *copy)
         i++;
     if (i == len)
         return text;
-    size_t n;
-    for (i = 0; i < len; i += n ? n : 1) {
-        n = es_utf8_char_len(text + i, len - i);
-        if (n)
-            es_buf_append(copy, text + i, n);
-        else
-            es_buf_puts(copy, "\xef\xbf\xbd");
-    }
+    es_buf_puts_utf8(copy, text);
     return copy->failed ? NULL : copy->data;
 }
 
@@ -144,8 +136,8 @@ void es_result_read_attributes(const cJSON *root, struct es_result *result)
     es_buf_clear(&text);
 }
 
-/* When, where and how long. Old markers have `evaluation_time` or `time_s` for the last. */
-static void read_circumstances(const cJSON *root, struct es_result *result)
+/* Old markers have `evaluation_time` or `time_s` for how long it took. */
+void es_result_read_circumstances(const cJSON *root, struct es_result *result)
 {
     static const char *const time_keys[] = {"evaluation_time_s", "evaluation_time", "time_s"};
     for (size_t i = 0; i < sizeof time_keys / sizeof time_keys[0]; i++)
@@ -160,7 +152,7 @@ static void read_circumstances(const cJSON *root, struct es_result *result)
     fill_text(&result->host, result, root, "host");
     fill_text(&result->device, result, root, "device");
     fill_text(&result->reason, result, root, "reason");
-    es_result_read_attributes(root, result);
+    fill_text(&result->exit, result, root, "exit");
 }
 
 static enum es_form read_scores(const cJSON *root, const char *task, struct es_result *result)
@@ -187,7 +179,10 @@ enum es_form es_result_merge(const char *text, size_t n, const char *task, struc
     cJSON *root;
     if (es_json_parse(text, n, NULL, &root, NULL) < 0)
         return ES_FORM_NOT_JSON;
-    read_circumstances(root, result);
+    es_result_read_circumstances(root, result);
+    es_result_read_attributes(root, result);
+    es_earlier_read(root, result);
+    result->is_interim = cJSON_IsTrue(es_json_get(root, "retry"));
     enum es_form form = read_scores(root, task, result);
     cJSON_Delete(root);
     return form;

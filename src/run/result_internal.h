@@ -44,6 +44,12 @@ bool es_mteb_read(const cJSON *root, struct es_result *result, double *ret_main_
 /* The value of a number, NaN for anything else and for infinities. */
 double es_result_number(const cJSON *item);
 
+/* When, where and how long, and how it failed: what is not known yet. */
+void es_result_read_circumstances(const cJSON *root, struct es_result *result);
+
+/* The earlier tries of a marker or failed.json, the newest of them, unless the result has some. */
+void es_earlier_read(const cJSON *root, struct es_result *result);
+
 /* The attributes of a reply or a marker, of which what has no place in core/attributes.h is left
  * out; those that the result has stay. */
 void es_result_read_attributes(const cJSON *root, struct es_result *result);

@@ -109,7 +109,8 @@ static bool is_known(struct worker *worker, uint32_t unit_id, enum es_marker_sta
                               id.mtime_ns == known->mtime_ns);
 }
 
-/* Whether there is a failed.json that counts. */
+/* Whether there is a failed.json that counts: one of a try that was not the last leaves its unit
+ * pending. */
 static bool has_failed(struct worker *worker)
 {
     const struct es_scan_options *options = worker->shared->options;
@@ -117,7 +118,8 @@ static bool has_failed(struct worker *worker)
         return false;
     if (options->failed_not_before_ns > options->not_before_ns)
         worker->look.not_before_ns = options->failed_not_before_ns;
-    bool has_it = es_marker_is_file(es_look_at_failed(&worker->look));
+    bool has_it =
+        es_marker_is_file(es_look_at_failed(&worker->look)) && !worker->look.result.is_interim;
     worker->look.not_before_ns = options->not_before_ns;
     return has_it;
 }

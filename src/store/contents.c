@@ -54,8 +54,9 @@ static void put_description(struct es_h5 *h5, hid_t dataset,
 hid_t es_contents_create(struct es_h5 *h5, hid_t file, const struct es_store_variable *variable,
                          int n_axes, const hsize_t *dims, const hsize_t *chunk, const hid_t *scales)
 {
+    const bool is_packed = variable->type != ES_STORE_F64 || variable->packs;
     hid_t dataset = create_dataset(h5, file, variable->path, es_store_file_type(variable->type),
-                                   n_axes, dims, variable->type == ES_STORE_F64 ? NULL : chunk);
+                                   n_axes, dims, is_packed ? chunk : NULL);
     for (int axis = 0; scales && axis < n_axes && h5->rc == 0; axis++)
         es_h5_ok(h5, H5DSattach_scale(dataset, scales[axis], (unsigned)axis));
     put_description(h5, dataset, variable);
@@ -198,7 +199,7 @@ static void put_root_attributes(struct es_h5 *h5, hid_t file, const struct es_at
     es_evaluator_attributes_put(h5, file, units);
 }
 
-static void make_group(struct es_h5 *h5, hid_t file, const char *name)
+void es_contents_make_group(struct es_h5 *h5, hid_t file, const char *name)
 {
     hid_t list = es_h5_id(h5, H5Pcreate(H5P_GROUP_CREATE));
     es_h5_set_creation(h5, list, true);
@@ -229,12 +230,12 @@ void es_contents_write(struct es_h5 *h5, hid_t file, const struct es_attribute *
     scales[ES_AXIS_LAYER] = put_layer_axis(h5, file, grid);
     scales[ES_AXIS_TASK] = put_name_axis(h5, file, grid, (uint32_t)dims[2], es_grid_task, &task);
     put_step(h5, file, grid, scales[ES_AXIS_CHECKPOINT]);
-    make_group(h5, file, ES_STORE_MARKERS);
+    es_contents_make_group(h5, file, ES_STORE_MARKERS);
     for (enum es_store_column column = 0; column < ES_N_COLUMNS && h5->rc == 0; column++)
         put_column(h5, file, &columns, column, dims, scales, buffer);
     for (int axis = 0; axis < ES_N_AXES; axis++)
         es_h5_close(&scales[axis]);
     free(buffer);
-    make_group(h5, file, ES_STORE_METRICS);
     es_contents_put_metrics(h5, file, units);
+    es_contents_put_tries(h5, file, units);
 }

@@ -8,7 +8,7 @@
 #include "store/h5.h"
 #include "store/schema.h"
 
-/* Root attributes, axes, the variables over them and the long table. The failure is h5's. */
+/* Root attributes, axes, the variables over them and the long tables. The failure is h5's. */
 void es_contents_write(struct es_h5 *h5, hid_t file, const struct es_attribute *attributes,
                        size_t n_attributes, struct es_units *units);
 
@@ -22,7 +22,10 @@ hid_t es_contents_create(struct es_h5 *h5, hid_t file, const struct es_store_var
 hid_t es_contents_put_names(struct es_h5 *h5, hid_t file, const struct es_store_variable *variable,
                             const struct es_buf *texts, uint32_t n);
 
-/* The group of metrics. */
+void es_contents_make_group(struct es_h5 *h5, hid_t file, const char *name);
+
+/* The groups of metrics and of tries. */
 void es_contents_put_metrics(struct es_h5 *h5, hid_t file, struct es_units *units);
+void es_contents_put_tries(struct es_h5 *h5, hid_t file, struct es_units *units);
 
 #endif

@@ -151,25 +151,11 @@ static void put_attribute(struct es_h5 *h5, hid_t object, const char *name, hid_
     es_h5_close(&attribute);
 }
 
-void es_h5_append_utf8(struct es_buf *buf, const char *text)
-{
-    size_t left = strlen(text);
-    while (left) {
-        size_t n = es_utf8_char_len(text, left);
-        if (n)
-            es_buf_append(buf, text, n);
-        else
-            es_buf_puts(buf, "\xef\xbf\xbd");
-        text += n ? n : 1;
-        left -= n ? n : 1;
-    }
-}
-
 /* Of fixed length, as netCDF-C writes text: a netCDF char attribute, which every reader knows. */
 void es_h5_put_text(struct es_h5 *h5, hid_t object, const char *name, const char *text)
 {
     struct es_buf utf8 = {0};
-    es_h5_append_utf8(&utf8, text);
+    es_buf_puts_utf8(&utf8, text);
     if (utf8.failed)
         es_h5_nomem(h5);
     hid_t type = es_h5_id(h5, H5Tcopy(H5T_C_S1));

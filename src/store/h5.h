@@ -64,9 +64,6 @@ void es_h5_close_file(struct es_h5 *h5, hid_t *file);
 /* The type of variable-length UTF-8 strings, to close. */
 hid_t es_h5_string_type(struct es_h5 *h5);
 
-/* Appends text to buf with U+FFFD for bytes that are not UTF-8, on which netCDF's readers fail. */
-void es_h5_append_utf8(struct es_buf *buf, const char *text);
-
 /* Attributes of an object: one text, or n numbers of a type. */
 void es_h5_put_text(struct es_h5 *h5, hid_t object, const char *name, const char *text);
 void es_h5_put_numbers(struct es_h5 *h5, hid_t object, const char *name, hid_t type,

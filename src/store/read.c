@@ -93,7 +93,8 @@ struct table_reader {
     struct es_units *units;
     struct axis_maps maps;
     struct es_reading_columns columns;
-    struct es_reading_rows rows;
+    struct es_reading_long metrics;
+    struct es_reading_long tries;
     struct es_result result;
     uint32_t n_outside;
 };
@@ -103,7 +104,8 @@ static void take_unit(struct es_h5 *h5, struct table_reader *reader, uint32_t st
     const struct es_units_columns *block = &reader->columns.block;
     struct es_result *result = &reader->result;
     const enum es_status status = (enum es_status)block->status[i];
-    es_reading_rows_take(h5, &reader->rows, stored_id, result);
+    es_reading_metrics_take(h5, &reader->metrics, stored_id, result);
+    es_reading_tries_take(h5, &reader->tries, stored_id, status, result);
     if (h5->rc < 0 || (status != ES_STATUS_DONE && status != ES_STATUS_FAILED))
         return;
     uint32_t id = map_unit(&reader->maps, es_units_grid(reader->units),
@@ -126,18 +128,23 @@ static void read_table(struct es_h5 *h5, hid_t file, struct table_reader *reader
     struct es_store_box box = {0};
     es_result_init(&reader->result);
     es_reading_columns_open(h5, file, reader->stored, 0, ES_N_COLUMNS, &reader->columns);
-    es_reading_rows_open(h5, file, reader->stored, &reader->result, &reader->rows);
+    es_reading_long_open(h5, file, &es_store_metrics, reader->stored, &reader->result,
+                         &reader->metrics);
+    es_reading_long_open(h5, file, &es_store_tries, reader->stored, &reader->result,
+                         &reader->tries);
     if (map_axes(reader->stored, es_units_grid(reader->units), reader->columns.dims,
                  &reader->maps) < 0)
         es_h5_nomem(h5);
     while (es_reading_columns_next(h5, &reader->columns, &box))
         for (uint32_t i = 0; i < box.n_units && h5->rc == 0; i++)
             take_unit(h5, reader, box.first_id + i, i);
-    es_reading_rows_finish(h5, &reader->rows);
+    es_reading_long_finish(h5, &reader->metrics);
+    es_reading_long_finish(h5, &reader->tries);
     es_evaluator_attributes_get(h5, file, reader->units);
     es_result_clear(&reader->result);
     free_maps(&reader->maps);
-    es_reading_rows_close(&reader->rows);
+    es_reading_long_close(&reader->metrics);
+    es_reading_long_close(&reader->tries);
     es_reading_columns_close(&reader->columns);
 }
 

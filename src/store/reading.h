@@ -1,5 +1,5 @@
-/* The HDF5 side of reading a store: axes, variables over them, and the long table, of which a block
- * at a time is in memory. Everything found is checked; failures are h5's.
+/* The HDF5 side of reading a store: axes, variables over them, and the long tables, of which a
+ * block at a time is in memory. Everything found is checked; failures are h5's.
  */
 #ifndef ES_STORE_READING_H
 #define ES_STORE_READING_H
@@ -42,30 +42,45 @@ void es_reading_columns_close(struct es_reading_columns *columns);
 bool es_reading_columns_next(struct es_h5 *h5, const struct es_reading_columns *columns,
                              struct es_store_box *box);
 
-/* The long table, read in blocks, with a cursor that goes along with the units. */
-struct es_reading_rows {
+/* A long table, read in blocks, with a cursor that goes along with the units. */
+struct es_reading_long {
+    const struct es_store_long *table;
     const struct es_grid *grid; /* of the store */
-    hid_t dataset[ES_N_FIELDS];
+    hid_t dataset[ES_LONG_MAX_FIELDS];
     hid_t space;
     hsize_t n_rows;
     hsize_t n_read; /* rows that were read, the block's included */
     hsize_t n_held; /* rows in the block */
     hsize_t at;     /* the cursor in the block */
-    struct es_store_rows block;
-    struct es_reading_names names[ES_N_NAME_KINDS];
-    uint32_t *offset[ES_N_NAME_KINDS]; /* of each name in the result that is filled */
+    struct es_store_block block;
+    struct es_reading_names names[ES_LONG_N_NAMES];
+    uint32_t *offset[ES_LONG_N_NAMES]; /* of each name in the result that is filled */
 };
 
-/* Opens the long table. The grid, which is the store's, is borrowed; the result that
- * es_reading_rows_take is going to fill gets the names. */
-void es_reading_rows_open(struct es_h5 *h5, hid_t file, const struct es_grid *grid,
-                          struct es_result *result, struct es_reading_rows *ret_rows);
-void es_reading_rows_close(struct es_reading_rows *rows);
+/* Opens a long table. The grid, which is the store's, is borrowed; the result that is going to be
+ * filled from it gets the names. */
+void es_reading_long_open(struct es_h5 *h5, hid_t file, const struct es_store_long *table,
+                          const struct es_grid *grid, struct es_result *result,
+                          struct es_reading_long *ret_rows);
+void es_reading_long_close(struct es_reading_long *rows);
 
-/* The metrics of a unit, in place of those that the result has. To be called for every unit in the
- * order of ids; after the last, finish checks that no row is left. */
-void es_reading_rows_take(struct es_h5 *h5, struct es_reading_rows *rows, uint32_t unit_id,
-                          struct es_result *result);
-void es_reading_rows_finish(struct es_h5 *h5, struct es_reading_rows *rows);
+/* The rows of a unit, one by one: the index of the next in the block, and the cursor moves on.
+ * False: there is none, or it failed. To be asked for every unit, in the order of ids, until there
+ * is none; after the last unit, finish checks that no row is left. */
+bool es_reading_long_next(struct es_h5 *h5, struct es_reading_long *rows, uint32_t unit_id,
+                          hsize_t *ret_at);
+void es_reading_long_finish(struct es_h5 *h5, struct es_reading_long *rows);
+
+/* The offset in the result of the nth name of the row at a block's index. */
+uint32_t es_reading_long_name(const struct es_reading_long *rows, int nth, hsize_t at);
+
+/* The metrics of a unit, in place of those that the result has. */
+void es_reading_metrics_take(struct es_h5 *h5, struct es_reading_long *rows, uint32_t unit_id,
+                             struct es_result *result);
+
+/* The tries of a unit, in place of those that the result has, and what the last of them, which is
+ * that of the result itself, tells of it. */
+void es_reading_tries_take(struct es_h5 *h5, struct es_reading_long *rows, uint32_t unit_id,
+                           enum es_status status, struct es_result *result);
 
 #endif

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#define SINCE_1970 "seconds since 1970-01-01 00:00:00"
+
 const char *const es_store_axis_name[ES_N_AXES] = {"checkpoint", "layer", "task"};
 
 /* The unit is "s": readers turn what is in "seconds" into a time span of another type. */
@@ -13,7 +15,7 @@ const struct es_store_variable es_store_columns[ES_N_COLUMNS] = {
     [ES_COLUMN_EVALUATION_TIME] = {"evaluation_time", ES_STORE_F64, "time the evaluation took",
                                    "s"},
     [ES_COLUMN_FINISHED_AT] = {"finished_at", ES_STORE_F64, "when the evaluation ended",
-                               "seconds since 1970-01-01 00:00:00"},
+                               SINCE_1970},
     [ES_COLUMN_ATTEMPTS] = {"attempts", ES_STORE_I32, "number of tries, 0 for none", NULL},
     [ES_COLUMN_WORKER] = {"worker", ES_STORE_I32, "MPI rank that evaluated, -1 for none", NULL},
     [ES_COLUMN_MARKER_INODE] = {"markers/inode", ES_STORE_U64,
@@ -23,20 +25,59 @@ const struct es_store_variable es_store_columns[ES_N_COLUMNS] = {
                                 "last change of the marker, nanoseconds since 1970", NULL},
 };
 
-const struct es_store_variable es_store_fields[ES_N_FIELDS] = {
-    [ES_FIELD_CHECKPOINT] = {"metrics/checkpoint", ES_STORE_I32, "index along checkpoint", NULL},
-    [ES_FIELD_LAYER] = {"metrics/layer", ES_STORE_I32, "index along layer", NULL},
-    [ES_FIELD_TASK] = {"metrics/task", ES_STORE_I32, "index along task", NULL},
-    [ES_FIELD_SPLIT] = {"metrics/split", ES_STORE_I32, "index along split_name", NULL},
-    [ES_FIELD_SUBSET] = {"metrics/subset", ES_STORE_I32, "index along subset_name", NULL},
-    [ES_FIELD_METRIC] = {"metrics/metric", ES_STORE_I32, "index along metric_name", NULL},
-    [ES_FIELD_VALUE] = {"metrics/value", ES_STORE_F64, "value of the metric", NULL},
+static const struct es_store_variable metric_fields[ES_METRIC_N_FIELDS] = {
+    [ES_METRIC_CHECKPOINT] = {"metrics/checkpoint", ES_STORE_I32, "index along checkpoint", NULL},
+    [ES_METRIC_LAYER] = {"metrics/layer", ES_STORE_I32, "index along layer", NULL},
+    [ES_METRIC_TASK] = {"metrics/task", ES_STORE_I32, "index along task", NULL},
+    [ES_METRIC_SPLIT] = {"metrics/split", ES_STORE_I32, "index along split_name", NULL},
+    [ES_METRIC_SUBSET] = {"metrics/subset", ES_STORE_I32, "index along subset_name", NULL},
+    [ES_METRIC_NAME] = {"metrics/metric", ES_STORE_I32, "index along metric_name", NULL},
+    [ES_METRIC_VALUE] = {"metrics/value", ES_STORE_F64, "value of the metric", NULL},
 };
 
-const struct es_store_variable es_store_names[ES_N_NAME_KINDS] = {
-    [ES_NAME_SPLIT] = {.path = "metrics/split_name", .long_name = "split of the data set"},
-    [ES_NAME_SUBSET] = {.path = "metrics/subset_name", .long_name = "subset of the data set"},
-    [ES_NAME_METRIC] = {.path = "metrics/metric_name", .long_name = "name of the metric"},
+const struct es_store_long es_store_metrics = {
+    .group = "metrics",
+    .row_path = "metrics/row",
+    .fields = metric_fields,
+    .n_fields = ES_METRIC_N_FIELDS,
+    .first_kind = ES_NAME_SPLIT,
+    .names = {{.path = "metrics/split_name", .long_name = "split of the data set"},
+              {.path = "metrics/subset_name", .long_name = "subset of the data set"},
+              {.path = "metrics/metric_name", .long_name = "name of the metric"}},
+    .code_field = {ES_METRIC_SPLIT, ES_METRIC_SUBSET, ES_METRIC_NAME},
+};
+
+static const struct es_store_variable try_fields[ES_TRY_N_FIELDS] = {
+    [ES_TRY_CHECKPOINT] = {"tries/checkpoint", ES_STORE_I32, "index along checkpoint", NULL},
+    [ES_TRY_LAYER] = {"tries/layer", ES_STORE_I32, "index along layer", NULL},
+    [ES_TRY_TASK] = {"tries/task", ES_STORE_I32, "index along task", NULL},
+    [ES_TRY_ATTEMPT] = {"tries/attempt", ES_STORE_I32, "number of the try, 0 for not known", NULL},
+    [ES_TRY_WORKER] = {"tries/worker", ES_STORE_I32, "MPI rank, -1 for not known", NULL},
+    [ES_TRY_HOST] = {"tries/host", ES_STORE_I32, "index along host_name", NULL},
+    [ES_TRY_DEVICE] = {"tries/device", ES_STORE_I32, "index along device_name", NULL},
+    [ES_TRY_STARTED_AT] = {"tries/started_at", ES_STORE_F64, "when the try began", SINCE_1970,
+                           true},
+    [ES_TRY_FINISHED_AT] = {"tries/finished_at", ES_STORE_F64, "when the try ended", SINCE_1970,
+                            true},
+    [ES_TRY_LOAD_TIME] = {"tries/load_time", ES_STORE_F64, "time to load the checkpoint", "s",
+                          true},
+    [ES_TRY_PASS_TIME] = {"tries/pass_time", ES_STORE_F64, "time of the forward pass", "s", true},
+    [ES_TRY_SCORE_TIME] = {"tries/score_time", ES_STORE_F64, "time to compute the scores", "s",
+                           true},
+    [ES_TRY_OUTCOME] = {"tries/outcome", ES_STORE_I8, "how the try ended", NULL},
+    [ES_TRY_REASON] = {"tries/reason", ES_STORE_I32, "index along reason_name", NULL},
+};
+
+const struct es_store_long es_store_tries = {
+    .group = "tries",
+    .row_path = "tries/row",
+    .fields = try_fields,
+    .n_fields = ES_TRY_N_FIELDS,
+    .first_kind = ES_NAME_HOST,
+    .names = {{.path = "tries/host_name", .long_name = "host, empty for not known"},
+              {.path = "tries/device_name", .long_name = "device, empty for not known"},
+              {.path = "tries/reason_name", .long_name = "why a try failed, empty for none"}},
+    .code_field = {ES_TRY_HOST, ES_TRY_DEVICE, ES_TRY_REASON},
 };
 
 hid_t es_store_memory_type(enum es_store_type type)
@@ -120,34 +161,27 @@ char *es_store_column_at(const struct es_units_columns *columns, enum es_store_c
     return NULL;
 }
 
-int es_store_rows_create(struct es_store_rows *ret_rows)
+int es_store_block_create(const struct es_store_long *table, struct es_store_block *ret_block)
 {
-    struct es_store_rows rows = {0};
+    struct es_store_block block = {0};
     bool failed = false;
-    for (int i = 0; i < ES_N_CODES; i++) {
-        rows.code[i] = es_mem_calloc(ES_STORE_BLOCK, sizeof *rows.code[i]);
-        failed = failed || !rows.code[i];
+    for (int i = 0; i < table->n_fields; i++) {
+        block.field[i] = es_mem_calloc(ES_STORE_BLOCK, es_store_type_size(table->fields[i].type));
+        failed = failed || !block.field[i];
     }
-    rows.value = es_mem_calloc(ES_STORE_BLOCK, sizeof *rows.value);
-    if (failed || !rows.value) {
-        es_store_rows_clear(&rows);
+    if (failed) {
+        es_store_block_clear(&block);
         return ES_ERR_NOMEM;
     }
-    *ret_rows = rows;
+    *ret_block = block;
     return 0;
 }
 
-void es_store_rows_clear(struct es_store_rows *rows)
+void es_store_block_clear(struct es_store_block *block)
 {
-    for (int i = 0; i < ES_N_CODES; i++)
-        free(rows->code[i]);
-    free(rows->value);
-    *rows = (struct es_store_rows){0};
-}
-
-void *es_store_rows_field(const struct es_store_rows *rows, enum es_store_field field)
-{
-    return field == ES_FIELD_VALUE ? (void *)rows->value : (void *)rows->code[field];
+    for (int i = 0; i < ES_LONG_MAX_FIELDS; i++)
+        free(block->field[i]);
+    *block = (struct es_store_block){0};
 }
 
 void es_store_box_shape(const hsize_t dims[ES_N_AXES], hsize_t ret_shape[ES_N_AXES])

@@ -10,12 +10,12 @@
 #include <stdbool.h>
 
 #define ES_STORE_SCHEMA_ATTRIBUTE "evalsweep_schema"
-#define ES_STORE_SCHEMA 1
+#define ES_STORE_SCHEMA 2
 
 #define ES_STORE_MARKERS "markers"
-#define ES_STORE_METRICS "metrics"
 
-/* Units that move at once, and metric rows: the buffers' bound, and the size of a chunk. */
+/* Units that move at once, and rows of a long table: the buffers' bound, and the size of a chunk.
+ */
 enum { ES_STORE_BLOCK = 65536 };
 
 /* The axes, which are dimensions and their coordinates. */
@@ -48,6 +48,7 @@ struct es_store_variable {
     enum es_store_type type;
     const char *long_name;
     const char *units; /* NULL: none */
+    bool packs;        /* float64 that a compressor makes much smaller, as it does all integers */
 };
 extern const struct es_store_variable es_store_columns[ES_N_COLUMNS];
 
@@ -56,32 +57,58 @@ extern const struct es_store_variable es_store_columns[ES_N_COLUMNS];
 char *es_store_column_at(const struct es_units_columns *columns, enum es_store_column column,
                          size_t *ret_stride);
 
-/* Variables over the rows of the long table: what each row says of one metric. */
-enum es_store_field {
-    ES_FIELD_CHECKPOINT,
-    ES_FIELD_LAYER,
-    ES_FIELD_TASK,
-    ES_FIELD_SPLIT,
-    ES_FIELD_SUBSET,
-    ES_FIELD_METRIC,
-    ES_N_CODES, /* the fields before are int32, the one after is a number */
-    ES_FIELD_VALUE = ES_N_CODES,
-    ES_N_FIELDS
+/* A long table: a group of variables over a dimension `row`, and of the names that codes in them
+ * stand for. Its rows are in the order of units, whose indices are the first fields. */
+enum { ES_LONG_MAX_FIELDS = 14, ES_LONG_N_NAMES = 3 };
+struct es_store_long {
+    const char *group;
+    const char *row_path;                   /* of the dimension */
+    const struct es_store_variable *fields; /* [n_fields] */
+    int n_fields;
+    enum es_name_kind first_kind;                    /* of the names, which follow each other */
+    struct es_store_variable names[ES_LONG_N_NAMES]; /* dimension and coordinate */
+    int code_field[ES_LONG_N_NAMES];                 /* whose values are indices along them */
 };
-extern const struct es_store_variable es_store_fields[ES_N_FIELDS];
 
-/* The names of split, subset and metric codes, by enum es_name_kind: dimension and coordinate. */
-enum { ES_N_NAME_KINDS = 3 };
-extern const struct es_store_variable es_store_names[ES_N_NAME_KINDS];
-
-/* A block of the long table, by field. */
-struct es_store_rows {
-    int32_t *code[ES_N_CODES]; /* [ES_STORE_BLOCK] each */
-    double *value;
+/* What each row of the metrics says of one metric. */
+enum es_metric_field {
+    ES_METRIC_CHECKPOINT,
+    ES_METRIC_LAYER,
+    ES_METRIC_TASK,
+    ES_METRIC_SPLIT,
+    ES_METRIC_SUBSET,
+    ES_METRIC_NAME,
+    ES_METRIC_VALUE,
+    ES_METRIC_N_FIELDS
 };
-int es_store_rows_create(struct es_store_rows *ret_rows);
-void es_store_rows_clear(struct es_store_rows *rows);
-void *es_store_rows_field(const struct es_store_rows *rows, enum es_store_field field);
+extern const struct es_store_long es_store_metrics;
+
+/* And each of the tries of one try. */
+enum es_try_field {
+    ES_TRY_CHECKPOINT,
+    ES_TRY_LAYER,
+    ES_TRY_TASK,
+    ES_TRY_ATTEMPT,
+    ES_TRY_WORKER,
+    ES_TRY_HOST,
+    ES_TRY_DEVICE,
+    ES_TRY_STARTED_AT,
+    ES_TRY_FINISHED_AT,
+    ES_TRY_LOAD_TIME,
+    ES_TRY_PASS_TIME,
+    ES_TRY_SCORE_TIME,
+    ES_TRY_OUTCOME, /* ES_STATUS_DONE or _FAILED */
+    ES_TRY_REASON,
+    ES_TRY_N_FIELDS
+};
+extern const struct es_store_long es_store_tries;
+
+/* A block of a long table, by field. */
+struct es_store_block {
+    void *field[ES_LONG_MAX_FIELDS]; /* [ES_STORE_BLOCK] each, of the field's type */
+};
+int es_store_block_create(const struct es_store_long *table, struct es_store_block *ret_block);
+void es_store_block_clear(struct es_store_block *block);
 
 /* A box of the three axes whose units have consecutive ids. */
 struct es_store_box {

@@ -19,7 +19,10 @@
 #include "store/seal.h"
 #include "sys/fd.h"
 
-enum { N_VARIABLES = ES_N_COLUMNS + ES_N_FIELDS + 1, N_NAMES = ES_N_NAME_KINDS + 2 };
+enum {
+    N_VARIABLES = ES_N_COLUMNS + ES_METRIC_N_FIELDS + ES_TRY_N_FIELDS + 1,
+    N_NAMES = 2 * ES_LONG_N_NAMES + 2
+};
 #define MAX_VALUES 4096
 
 static struct sample sample;
@@ -44,9 +47,13 @@ static const char *variable(unsigned which, hid_t *ret_type)
         return es_store_columns[which].path;
     }
     which -= ES_N_COLUMNS;
-    if (which < ES_N_FIELDS) {
-        *ret_type = es_store_memory_type(es_store_fields[which].type);
-        return es_store_fields[which].path;
+    if (which < ES_METRIC_N_FIELDS + ES_TRY_N_FIELDS) {
+        bool is_metric = which < ES_METRIC_N_FIELDS;
+        const struct es_store_variable *field =
+            is_metric ? &es_store_metrics.fields[which]
+                      : &es_store_tries.fields[which - ES_METRIC_N_FIELDS];
+        *ret_type = es_store_memory_type(field->type);
+        return field->path;
     }
     *ret_type = H5T_NATIVE_INT32;
     return es_store_axis_name[ES_AXIS_LAYER];
@@ -54,9 +61,12 @@ static const char *variable(unsigned which, hid_t *ret_type)
 
 static const char *names_variable(unsigned which)
 {
-    if (which < ES_N_NAME_KINDS)
-        return es_store_names[which].path;
-    return es_store_axis_name[which == ES_N_NAME_KINDS ? ES_AXIS_CHECKPOINT : ES_AXIS_TASK];
+    if (which < ES_LONG_N_NAMES)
+        return es_store_metrics.names[which].path;
+    which -= ES_LONG_N_NAMES;
+    if (which < ES_LONG_N_NAMES)
+        return es_store_tries.names[which].path;
+    return es_store_axis_name[which == ES_LONG_N_NAMES ? ES_AXIS_CHECKPOINT : ES_AXIS_TASK];
 }
 
 static hssize_t n_values(hid_t dataset)

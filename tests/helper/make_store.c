@@ -73,6 +73,58 @@ static void put_rows(struct es_buf *json, struct es_units *units)
             comma = ",\n";
         }
     }
+    es_buf_puts(json, "]");
+}
+
+static void put_try(struct es_buf *json, const struct es_units *units, uint32_t id, int outcome,
+                    const struct es_try_row *row)
+{
+    const struct es_unit unit = es_grid_unit(es_units_grid(units), id);
+    const double numbers[] = {row->started_s, row->finished_s, row->load_s, row->pass_s,
+                              row->score_s};
+    es_buf_printf(json, "[%u,%u,%u,%d,%d,", unit.checkpoint, unit.layer, unit.task, row->attempt,
+                  row->worker);
+    put_string(json, es_units_name(units, ES_NAME_HOST, row->host));
+    es_buf_puts(json, ",");
+    put_string(json, es_units_name(units, ES_NAME_DEVICE, row->device));
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        es_buf_puts(json, ",");
+        es_buf_json_double(json, numbers[i]);
+    }
+    es_buf_printf(json, ",%d,", outcome);
+    put_string(json, es_units_name(units, ES_NAME_REASON, row->reason));
+    es_buf_puts(json, "]");
+}
+
+/* Every try of every unit, in the order of the variables of the store. */
+static void put_tries(struct es_buf *json, struct es_units *units)
+{
+    const struct es_units_columns columns = es_units_columns(units);
+    const char *comma = "";
+    es_buf_puts(json, ",\n\"tries\": [");
+    for (uint32_t id = 0; id < columns.n_units; id++) {
+        const struct es_try_row *earlier;
+        uint32_t n = es_units_earlier(units, id, &earlier);
+        const struct es_try_row last = {.started_s = columns.started_s[id],
+                                        .finished_s = columns.finished_s[id],
+                                        .load_s = columns.load_s[id],
+                                        .pass_s = columns.pass_s[id],
+                                        .score_s = columns.score_s[id],
+                                        .attempt = columns.attempts[id],
+                                        .worker = columns.worker[id],
+                                        .host = columns.host[id],
+                                        .device = columns.device[id],
+                                        .reason = columns.reason[id]};
+        if (columns.status[id] != ES_STATUS_DONE && columns.status[id] != ES_STATUS_FAILED)
+            continue;
+        for (; n; n--, earlier++, comma = ",\n") {
+            es_buf_puts(json, comma);
+            put_try(json, units, id, ES_STATUS_FAILED, earlier);
+        }
+        es_buf_puts(json, comma);
+        put_try(json, units, id, columns.status[id], &last);
+        comma = ",\n";
+    }
     es_buf_puts(json, "]}\n");
 }
 
@@ -93,6 +145,7 @@ static int print_table(struct es_units *units)
     PUT_INTEGERS(&json, "mtime_ns", "%lld", (long long)columns.marker[k].mtime_ns, n);
     es_buf_printf(&json, ",\n\"attributes\": %s", es_units_attributes(units));
     put_rows(&json, units);
+    put_tries(&json, units);
     int rc = json.failed || fwrite(json.data, 1, json.len, stdout) != json.len ? 1 : 0;
     es_buf_clear(&json);
     return rc;

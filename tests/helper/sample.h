@@ -99,14 +99,55 @@ static inline enum es_status sample_status(uint32_t unit_id)
     return turn[unit_id % 7];
 }
 
+/* Where and when a try ran; units without a host, device or times are among them. */
+static inline void sample_try(uint32_t n, struct es_try *ret_try, char ret_host[40],
+                              char ret_reason[SAMPLE_NAME_SIZE])
+{
+    *ret_try = (struct es_try){.evaluation_time_s = (double)NAN,
+                               .started_s = n % 6 == 5 ? (double)NAN : 1.7e9 + n * 0.125 - 3,
+                               .finished_s = 1.7e9 + n * 0.125,
+                               .load_s = n % 4 == 0 ? 0.25 * n : (double)NAN,
+                               .pass_s = n % 3 == 0 ? 1.0 / (n + 1.0) : (double)NAN,
+                               .score_s = n % 5 == 0 ? (double)NAN : 1e-3 * n,
+                               .attempt = (int32_t)(n % 3) + 1,
+                               .rank = (int32_t)(n % 5) - 1};
+    (void)snprintf(ret_host, 40, n % 6 == 5 ? "" : "node-%u, \xc3\xbc", n % 4);
+    (void)snprintf(ret_reason, SAMPLE_NAME_SIZE, "exit code %u: \"it burns\",\nl'\xc3\xa9t\xc3\xa9",
+                   n % 7);
+}
+
+/* The unit's earlier tries: one, two or mostly none. */
+static inline void sample_earlier(uint32_t unit_id, struct es_result *result)
+{
+    for (uint32_t i = 0; unit_id % 4 == 2 && i < unit_id % 3; i++) {
+        struct es_try try;
+        char host[40], reason[SAMPLE_NAME_SIZE];
+        sample_try(unit_id + 100 * i, &try, host, reason);
+        const struct es_try_texts texts = {host, i ? "0,1" : "", reason, "signal 9"};
+        es_result_add_try(result, &try, &texts);
+    }
+}
+
 static inline void sample_result(uint32_t unit_id, uint32_t n_metrics, struct es_result *result)
 {
     static const char *const splits[] = {"test", "validation"};
     static const char *const subsets[] = {"default", "en-de", "\xe4\xb8\xad\xe6\x96\x87"};
     es_result_reset(result);
-    result->attempt = (int32_t)(unit_id % 3) + 1;
-    result->rank = (int32_t)(unit_id % 5);
-    result->finished_s = 1.7e9 + unit_id * 0.125;
+    struct es_try try;
+    char host[40], reason[SAMPLE_NAME_SIZE];
+    sample_try(unit_id, &try, host, reason);
+    result->attempt = try.attempt;
+    result->rank = try.rank;
+    result->started_s = try.started_s;
+    result->finished_s = try.finished_s;
+    result->load_s = try.load_s;
+    result->pass_s = try.pass_s;
+    result->score_s = try.score_s;
+    result->host = es_result_keep(result, host, strlen(host));
+    result->device = es_result_keep(result, "1", unit_id % 2);
+    if (sample_status(unit_id) == ES_STATUS_FAILED)
+        result->reason = es_result_keep(result, reason, strlen(reason));
+    sample_earlier(unit_id, result);
     result->evaluation_time_s = 1.0 / (unit_id + 3.0);
     char attributes[200];
     int len = snprintf(attributes, sizeof attributes,

@@ -28,6 +28,10 @@ MARKERS = {"inode": "u8", "size": "i8", "mtime_ns": "i8"}
 FIELDS = {"checkpoint": "i4", "layer": "i4", "task": "i4", "split": "i4", "subset": "i4",
           "metric": "i4", "value": "f8"}
 NAMES = ("split", "subset", "metric")
+TRIES = {"checkpoint": "i4", "layer": "i4", "task": "i4", "attempt": "i4", "worker": "i4",
+         "host": "i4", "device": "i4", "started_at": "f8", "finished_at": "f8", "load_time": "f8",
+         "pass_time": "f8", "score_time": "f8", "outcome": "i1", "reason": "i4"}
+TRY_NAMES = ("host", "device", "reason")
 
 
 def numbers(values):
@@ -94,6 +98,30 @@ class StoreTest(unittest.TestCase):
             self.assertEqual(sorted(set(read(kind).tolist())), list(range(len(names[kind]))))
         np.testing.assert_array_equal(read("value"), numbers([row[6] for row in expected]))
 
+    def check_tries(self, store, read, names, dtype_of=None):
+        """Every try of every unit in order, of the types that the schema has."""
+        expected = store.expected["tries"]
+        for place, (name, dtype) in enumerate(TRIES.items()):
+            column = [row[place] for row in expected]
+            if dtype_of:
+                self.assertEqual(dtype_of(name), np.dtype(dtype), name)
+            if name in TRY_NAMES:
+                self.assertEqual([names[name][code] for code in read(name)], column)
+                codes = set(read(name).tolist()) | {0}
+                self.assertEqual(sorted(codes), list(range(len(names[name]))))
+                self.assertEqual(names[name][0], "")
+            elif name.endswith("_at") and read(name).dtype.kind == "M":
+                self.check_times(read(name), numbers(column))
+            else:
+                np.testing.assert_array_equal(read(name), numbers(column), name)
+
+    def check_try_attributes(self, attributes_of):
+        self.assertEqual(texts([attributes_of("started_at")["units"]]),
+                         ["seconds since 1970-01-01 00:00:00"])
+        self.assertEqual(texts([attributes_of("load_time")["units"]]), ["s"])
+        self.assertEqual(np.asarray(attributes_of("outcome")["flag_values"]).tolist(), [1, 2])
+        self.assertEqual(texts([attributes_of("outcome")["flag_meanings"]]), ["done failed"])
+
     @for_each_store
     def test_h5py(self, store):
         with h5py.File(store.path, "r") as file:
@@ -117,7 +145,15 @@ class StoreTest(unittest.TestCase):
                 self.assertEqual(metrics[name].dims[0][0].name, "/metrics/row")
             self.check_rows(store, lambda n: metrics[n][()],
                             {kind: texts(metrics[kind + "_name"][()]) for kind in NAMES})
-            self.assertEqual(file.attrs["evalsweep_schema"].tolist(), [1])
+            tries = file["tries"]
+            for name in TRIES:
+                self.assertEqual(tries[name].dims[0][0].name, "/tries/row")
+                self.assertEqual("_FillValue" in tries[name].attrs, TRIES[name] == "f8")
+            self.check_tries(store, lambda n: tries[n][()],
+                             {kind: texts(tries[kind + "_name"][()]) for kind in TRY_NAMES},
+                             lambda n: tries[n].dtype)
+            self.check_try_attributes(lambda n: tries[n].attrs)
+            self.assertEqual(file.attrs["evalsweep_schema"].tolist(), [2])
             self.assertEqual(file.attrs["Conventions"], b"CF-1.10")
             self.assertEqual(file.attrs["source"].decode(), "evalsweep, l'épreuve")
 
@@ -128,12 +164,12 @@ class StoreTest(unittest.TestCase):
         with h5py.File(store.path, "r") as file:
             objects = []
             file.visititems(lambda name, item: objects.append(item))
-            self.assertEqual(len(objects), 26)
+            self.assertEqual(len(objects), 45)
             for item in objects:
                 creation = item.id.get_create_plist()
                 self.assertEqual(creation.get_attr_creation_order(), both, item.name)
                 self.assertFalse(creation.get_obj_track_times(), item.name)
-            for name in ("/", "metrics", "markers"):
+            for name in ("/", "metrics", "markers", "tries"):
                 creation = file[name].id.get_create_plist()
                 self.assertEqual(creation.get_link_creation_order(), both, name)
                 self.assertEqual(creation.get_attr_creation_order(), both, name)
@@ -163,6 +199,13 @@ class StoreTest(unittest.TestCase):
             self.assertNotIn("row", metrics.variables)
             self.check_rows(store, lambda n: metrics[n][:],
                             {k: texts(metrics[k + "_name"][:]) for k in NAMES})
+            tries = file["tries"]
+            self.assertEqual(set(tries.dimensions),
+                             {"row", "host_name", "device_name", "reason_name"})
+            self.check_tries(store, lambda n: tries[n][:],
+                             {k: texts(tries[k + "_name"][:]) for k in TRY_NAMES},
+                             lambda n: tries[n].dtype)
+            self.check_try_attributes(lambda n: tries[n].__dict__)
             self.assertEqual(file.source, "evalsweep, l'épreuve")
             self.assertEqual(file.empty, "")
             self.assertEqual(file.broken, "not \ufffd UTF-8")
@@ -189,6 +232,10 @@ class StoreTest(unittest.TestCase):
             with xr.open_dataset(store.path, engine=engine, group="metrics") as data:
                 self.check_rows(store, lambda n: data[n].values,
                                 {k: texts(data[k + "_name"].values) for k in NAMES})
+
+            with xr.open_dataset(store.path, engine=engine, group="tries") as data:
+                self.check_tries(store, lambda n: data[n].values,
+                                 {k: texts(data[k + "_name"].values) for k in TRY_NAMES})
 
     def check_times(self, times, expected):
         self.assertEqual(times.dtype, np.dtype("datetime64[ns]"))
@@ -240,6 +287,7 @@ class StoreTest(unittest.TestCase):
             self.assertEqual((done.returncode, done.stderr), (0, ""), command)
             if command == ["ncdump", "-h"]:
                 self.assertIn("double main_score(checkpoint, layer, task) ;", done.stdout)
+                self.assertIn("double started_at(row) ;", done.stdout)
             if command == ["ncdump", "-k"]:
                 self.assertEqual(done.stdout.strip(), "netCDF-4")
 

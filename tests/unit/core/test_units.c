@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "core/buf.h"
 #include "core/mem.h"
 #include "core/num.h"
 
@@ -54,6 +55,9 @@ static void assert_unscored(const struct es_units_columns *columns, uint32_t id)
     assert_true(isnan(columns->finished_s[id]));
     assert_int_equal(columns->attempts[id], 0);
     assert_int_equal(columns->worker[id], -1);
+    assert_true(isnan(columns->started_s[id]) && isnan(columns->load_s[id]));
+    assert_true(isnan(columns->pass_s[id]) && isnan(columns->score_s[id]));
+    assert_int_equal(columns->host[id] + columns->device[id] + columns->reason[id], 0);
     assert_int_equal(columns->marker[id].inode, 0);
     assert_int_equal(columns->marker[id].size_bytes, 0);
     assert_int_equal(columns->marker[id].mtime_ns, 0);
@@ -86,6 +90,13 @@ static void test_set_and_reset(void **state)
     f->result.finished_s = 1e9;
     f->result.attempt = 3;
     f->result.rank = 4;
+    f->result.started_s = 9e8;
+    f->result.load_s = 1;
+    f->result.pass_s = 2;
+    f->result.score_s = 3;
+    f->result.host = es_result_keep(&f->result, "node7", 5);
+    f->result.device = es_result_keep(&f->result, "0,1", 3);
+    f->result.reason = es_result_keep(&f->result, "none, since it is done", 22);
     es_result_add_metric(&f->result, "test", "default", "accuracy", 0.5);
     es_result_add_metric(&f->result, "test", "en", "f1", 0.25);
     assert_int_equal(es_units_set_result(f->units, 5, ES_STATUS_DONE, &f->result, &marker), 0);
@@ -95,6 +106,11 @@ static void test_set_and_reset(void **state)
     assert_true(columns.finished_s[5] == 1e9);
     assert_int_equal(columns.attempts[5], 3);
     assert_int_equal(columns.worker[5], 4);
+    assert_true(columns.started_s[5] == 9e8);
+    assert_true(columns.load_s[5] == 1 && columns.pass_s[5] == 2 && columns.score_s[5] == 3);
+    assert_string_equal(es_units_name(f->units, ES_NAME_HOST, columns.host[5]), "node7");
+    assert_string_equal(es_units_name(f->units, ES_NAME_DEVICE, columns.device[5]), "0,1");
+    assert_int_equal(columns.reason[5], 0);
     assert_memory_equal(&columns.marker[5], &marker, sizeof marker);
     uint32_t first;
     assert_int_equal(es_units_rows_of(f->units, 5, &first), 2);
@@ -185,6 +201,10 @@ static void fill(struct es_result *result, uint32_t id, int version, int n)
 {
     es_result_reset(result);
     result->main_score = id + version * 1000.0;
+    for (int i = 0; i < n % 4; i++) {
+        const struct es_try try = {.started_s = id + version * 1000.0, .attempt = i};
+        es_result_add_try(result, &try, &(struct es_try_texts){"h", "", i ? "x" : "y", ""});
+    }
     for (int i = 0; i < n; i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "m%d", i);
@@ -196,7 +216,16 @@ static void fill(struct es_result *result, uint32_t id, int version, int n)
 static void check(struct es_units *units, uint32_t id, int version, int n)
 {
     struct es_units_columns columns = es_units_columns(units);
+    const struct es_try_row *earlier;
     uint32_t first;
+    assert_int_equal(es_units_earlier(units, id, &earlier), n % 4);
+    for (int i = 0; i < n % 4; i++) {
+        assert_int_equal(earlier[i].unit, id);
+        assert_int_equal(earlier[i].attempt, i);
+        assert_true(earlier[i].started_s == id + version * 1000.0);
+        assert_string_equal(es_units_name(units, ES_NAME_HOST, earlier[i].host), "h");
+        assert_string_equal(es_units_name(units, ES_NAME_REASON, earlier[i].reason), i ? "x" : "y");
+    }
     assert_int_equal(es_units_rows_of(units, id, &first), n);
     assert_true(n == 0 || first + (uint32_t)n <= columns.n_rows);
     for (int i = 0; i < n; i++) {
@@ -245,6 +274,28 @@ static void test_replacing_in_any_order(void **state)
     assert_true(most < (size_t)N_UNITS * 7 * 4); /* what is replaced does not pile up */
 }
 
+/* A reason is the same text whether it comes from a worker as it is or from a marker, and short. */
+static void test_texts_of_tries(void **state)
+{
+    struct fixture *f = *state;
+    char raw[800];
+    for (size_t i = 0; i < sizeof raw; i++)
+        raw[i] = i % 3 ? 'x' : '\xff';
+    raw[sizeof raw - 1] = '\0';
+    struct es_buf clean = {0};
+    es_buf_puts_utf8(&clean, raw);
+    es_result_reset(&f->result);
+    f->result.reason = es_result_keep(&f->result, raw, strlen(raw));
+    assert_int_equal(es_units_set_result(f->units, 1, ES_STATUS_FAILED, &f->result, NULL), 0);
+    f->result.reason = es_result_keep(&f->result, clean.data, clean.len);
+    assert_int_equal(es_units_set_result(f->units, 2, ES_STATUS_FAILED, &f->result, NULL), 0);
+    struct es_units_columns columns = es_units_columns(f->units);
+    assert_int_equal(columns.reason[1], columns.reason[2]);
+    const char *kept = es_units_name(f->units, ES_NAME_REASON, columns.reason[1]);
+    assert_true(strlen(kept) <= ES_TRY_TEXT_LIMIT && strlen(kept) > ES_TRY_TEXT_LIMIT - 3);
+    es_buf_clear(&clean);
+}
+
 static void test_out_of_memory_in_create(void **state)
 {
     struct fixture *f = *state;
@@ -263,7 +314,7 @@ static void test_out_of_memory_in_create(void **state)
         assert_int_equal(err.code, ES_ERR_NOMEM);
         assert_null(units);
     }
-    assert_int_equal(n, 10);
+    assert_int_equal(n, 27);
 }
 
 static void test_out_of_memory_leaves_the_unit(void **state)
@@ -273,9 +324,9 @@ static void test_out_of_memory_leaves_the_unit(void **state)
     for (;; n++) {
         struct es_units *units = NULL;
         assert_int_equal(es_units_create(f->grid, &units, NULL), 0);
-        fill(&f->result, 3, 1, 2);
+        fill(&f->result, 3, 1, 2); /* with two earlier tries, and then three */
         assert_int_equal(es_units_set_result(units, 3, ES_STATUS_DONE, &f->result, NULL), 0);
-        fill(&f->result, 3, 2, 40);
+        fill(&f->result, 3, 2, 43);
         f->result.attributes = es_result_keep(&f->result, "{\"a\":1}", 7);
         es_mem_fail_after(n);
         int rc = es_units_set_result(units, 3, ES_STATUS_FAILED, &f->result, NULL);
@@ -289,7 +340,7 @@ static void test_out_of_memory_leaves_the_unit(void **state)
             check(units, 3, 1, 2);
             assert_int_equal(es_units_set_result(units, 3, ES_STATUS_FAILED, &f->result, NULL), 0);
         }
-        check(units, 3, 2, 40);
+        check(units, 3, 2, 43);
         es_units_free(units);
         if (rc == 0)
             break;
@@ -306,6 +357,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_attributes_go_with_the_last_result, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_replacing_in_any_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_texts_of_tries, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_out_of_memory_in_create, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_out_of_memory_leaves_the_unit, set_up, tear_down),
     };

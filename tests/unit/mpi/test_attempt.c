@@ -138,6 +138,16 @@ static void run_unit(void)
         es_attempt_step(&attempt, es_clock_mono_ns());
 }
 
+static void assert_had_tries(const struct es_result *result)
+{
+    assert_int_equal(result->n_earlier, 2);
+    assert_string_equal(es_result_text(result, result->earlier[0].reason), "it smoked");
+    assert_int_equal(result->earlier[0].rank, 3);
+    assert_string_equal(es_result_text(result, result->earlier[1].reason), "it burned");
+    assert_int_equal(result->earlier[1].attempt, 2);
+    assert_int_equal(result->earlier[1].rank, -1);
+}
+
 /* The lease, then the folder, then the marker in the open folder: a driver that has the lease sees
  * what the one before it did, and NFS does not answer from memory. And failed.json goes when the
  * marker is there: killed in between, the unit is done; the other way round it would be neither. */
@@ -145,11 +155,36 @@ static void each_step_has_its_place(void **state)
 {
     (void)state;
     attempt.started_ns = INT64_MAX; /* the failed.json is of an earlier start */
-    write_file(ES_FAILED_NAME, "{\"reason\":\"it burned\"}");
+    write_file(ES_FAILED_NAME, "{\"reason\":\"it burned\",\"exit\":\"signal 9\",\"attempt\":2,"
+                               "\"earlier\":[{\"reason\":\"it smoked\",\"rank\":3}]}");
     run_unit();
     assert_int_equal(attempt.entry.kind, ES_RESULT_DONE);
     assert_string_equal(calls, "lease folder marker done unfail");
-    assert_int_equal(access(path_of(ES_MARKER_NAME), F_OK), 0);
+    assert_int_equal(access(path_of(ES_FAILED_NAME), F_OK), -1);
+    assert_had_tries(&attempt.result);
+
+    /* The marker tells of them too. */
+    struct es_buf scratch = {0};
+    struct es_result read;
+    es_result_init(&read);
+    assert_int_equal(es_marker_read(AT_FDCWD, path_of("."), "S", INT64_MIN, &scratch, &read, NULL),
+                     ES_MARKER_VALID);
+    assert_had_tries(&read);
+    assert_string_equal(es_result_text(&read, read.earlier[1].exit), "signal 9");
+    es_result_clear(&read);
+    es_buf_clear(&scratch);
+}
+
+/* Evaluated all over again, the unit has no tries from before. */
+static void a_failure_before_the_epoch_is_no_try(void **state)
+{
+    (void)state;
+    attempt.not_before_ns = INT64_MAX;
+    attempt.started_ns = INT64_MAX;
+    write_file(ES_FAILED_NAME, "{\"reason\":\"it burned\"}");
+    run_unit();
+    assert_int_equal(attempt.entry.kind, ES_RESULT_DONE);
+    assert_int_equal(attempt.result.n_earlier, 0);
     assert_int_equal(access(path_of(ES_FAILED_NAME), F_OK), -1);
 }
 
@@ -193,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_OF(each_step_has_its_place),
+        TEST_OF(a_failure_before_the_epoch_is_no_try),
         TEST_OF(a_marker_that_has_come_is_found_before_the_unit_starts),
         TEST_OF(nothing_is_touched_of_what_another_has),
         TEST_OF(a_marker_that_cannot_be_written_fails_the_unit),

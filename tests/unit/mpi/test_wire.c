@@ -194,6 +194,8 @@ static void recalled_units_come_back(void **state)
 
 #define ATTRIBUTES "{\"n_layers\":24,\"pooling\":\"mean\"}"
 
+#define TRY_REASON "it burned"
+
 static struct es_message results_message(void)
 {
     struct es_buf buf = {0};
@@ -213,6 +215,8 @@ static struct es_message results_message(void)
     result.attributes = es_result_keep(&result, ATTRIBUTES, strlen(ATTRIBUTES));
     es_result_add_metric(&result, "test", "default", "accuracy", 0.61);
     es_result_add_metric(&result, "test", "en", "f1", (double)NAN);
+    const struct es_try try = {.started_s = 9e8, .load_s = 0.5, .attempt = 1, .rank = -1};
+    es_result_add_try(&result, &try, &(struct es_try_texts){"node6", "1", TRY_REASON, "signal 9"});
     struct es_result_entry done = {.unit_id = 17,
                                    .kind = ES_RESULT_DONE,
                                    .may_retry = true,
@@ -259,6 +263,13 @@ static void results_come_back_in_order(void **state)
     assert_string_equal(es_result_text(&result, result.host), "node7");
     assert_string_equal(es_result_text(&result, result.device), "0");
     assert_string_equal(es_result_text(&result, result.attributes), ATTRIBUTES);
+    assert_int_equal(result.n_earlier, 1);
+    assert_true(result.earlier[0].started_s == 9e8 && result.earlier[0].load_s == 0.5);
+    assert_int_equal(result.earlier[0].attempt, 1);
+    assert_int_equal(result.earlier[0].rank, -1);
+    assert_string_equal(es_result_text(&result, result.earlier[0].host), "node6");
+    assert_string_equal(es_result_text(&result, result.earlier[0].device), "1");
+    assert_string_equal(es_result_text(&result, result.earlier[0].reason), TRY_REASON);
     assert_int_equal(result.n_metrics, 2);
     assert_string_equal(es_result_text(&result, result.metrics[1].split), "test");
     assert_string_equal(es_result_text(&result, result.metrics[1].subset), "en");
@@ -306,6 +317,25 @@ static void attributes_that_are_none_are_refused(void **state)
         es_result_clear(&result);
         es_message_clear(&message);
     }
+}
+
+static void more_tries_than_a_result_keeps_are_refused(void **state)
+{
+    (void)state;
+    struct es_message message = results_message();
+    struct es_wire_reader reader = es_wire_read(&message);
+    struct es_result_entry entry;
+    struct es_result result;
+    uint8_t *at = memmem(message.data, message.n, ATTRIBUTES, sizeof ATTRIBUTES);
+    assert_non_null(at);
+    assert_int_equal(at[sizeof ATTRIBUTES], 1);
+    at[sizeof ATTRIBUTES] = ES_TRIES_LIMIT + 1;
+    es_result_init(&result);
+    assert_false(es_results_next(&reader, &entry, &result));
+    assert_true(reader.failed);
+    assert_int_equal(result.n_earlier, 0);
+    es_result_clear(&result);
+    es_message_clear(&message);
 }
 
 static void drain_and_exit_come_back(void **state)
@@ -450,6 +480,7 @@ int main(void)
         cmocka_unit_test(results_come_back_in_order),
         cmocka_unit_test(attributes_that_are_none_are_refused),
         cmocka_unit_test(drain_and_exit_come_back),
+        cmocka_unit_test(more_tries_than_a_result_keeps_are_refused),
         cmocka_unit_test(truncated_messages_are_refused),
         cmocka_unit_test(truncated_lists_are_read_within_bounds),
         cmocka_unit_test(random_bytes_do_no_harm),

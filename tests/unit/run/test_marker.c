@@ -374,6 +374,108 @@ static void test_failed(void **state)
     es_grid_free(grid);
 }
 
+/* Earlier tries are written and read as they are; only the newest, and their texts cut. */
+static void test_earlier(void **state)
+{
+    struct fixture *f = *state;
+    struct es_grid *grid = make_grid();
+    struct es_buf text = {0};
+    char reason[ES_TRY_TEXT_LIMIT + 100];
+    memset(reason, 'x', sizeof reason - 1);
+    reason[sizeof reason - 1] = '\0';
+    memcpy(reason + ES_TRY_TEXT_LIMIT - 1, "\xc3\xa9", 2);
+    fill(&f->result);
+    for (int i = 0; i < ES_TRIES_LIMIT + 3; i++) {
+        const struct es_try try = {.evaluation_time_s = 1.5,
+                                   .started_s = 1.7e9,
+                                   .finished_s = i % 2 ? (double)NAN : 1.7e9 + 1,
+                                   .load_s = (double)NAN,
+                                   .pass_s = (double)NAN,
+                                   .score_s = 0.25,
+                                   .attempt = i,
+                                   .rank = i % 2 - 1};
+        es_result_add_try(&f->result, &try,
+                          &(struct es_try_texts){"node \"1\"", "", reason, "signal 9"});
+    }
+    es_marker_text(grid, es_grid_unit(grid, 0), &f->result, "{}", "", NULL, 0, &text);
+    tree_write_n(&f->tree, MARKER, text.data, text.len);
+    assert_int_equal(look(f), ES_MARKER_VALID);
+    assert_int_equal(f->result.n_earlier, ES_TRIES_LIMIT);
+    for (int i = 0; i < ES_TRIES_LIMIT; i++) {
+        const struct es_try *try = &f->result.earlier[i];
+        assert_int_equal(try->attempt, i + 3);
+        assert_int_equal(try->rank, (i + 3) % 2 - 1);
+        assert_true(try->started_s == 1.7e9 && try->score_s == 0.25 && isnan(try->pass_s));
+        assert_true((i + 3) % 2 ? isnan(try->finished_s) : try->finished_s == 1.7e9 + 1);
+        assert_string_equal(es_result_text(&f->result, try->host), "node \"1\"");
+        assert_string_equal(es_result_text(&f->result, try->exit), "signal 9");
+        assert_int_equal(strlen(es_result_text(&f->result, try->reason)), ES_TRY_TEXT_LIMIT - 1);
+    }
+    es_buf_clear(&text);
+    es_grid_free(grid);
+}
+
+/* Whatever stands under the key in a marker of others: it is done, with the tries that are some. */
+static void test_earlier_of_others(void **state)
+{
+    static const struct {
+        const char *earlier;
+        size_t n;
+    } rows[] = {
+        {"null", 0},
+        {"{}", 0},
+        {"\"twice\"", 0},
+        {"[1,null,[],\"x\"]", 0},
+        {"[{}]", 1},
+        {"[{\"attempt\":-1,\"rank\":1e99,\"host\":3,\"reason\":[],\"started\":\"soon\"}]", 1},
+        {"[{\"earlier\":[{},{}]},{\"load_s\":NaN}]", 2},
+        {"[{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{\"attempt\":7}]", ES_TRIES_LIMIT},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < LEN(rows); i++) {
+        char text[400];
+        (void)snprintf(text, sizeof text, "{\"main_score\":0.5,\"earlier\":%s}", rows[i].earlier);
+        tree_write(&f->tree, MARKER, text);
+        assert_int_equal(look(f), ES_MARKER_VALID);
+        assert_true(f->result.main_score == 0.5 && !f->result.failed);
+        assert_int_equal(f->result.n_earlier, rows[i].n);
+        for (size_t k = 0; k < f->result.n_earlier; k++) {
+            assert_true(f->result.earlier[k].rank == -1 && isnan(f->result.earlier[k].started_s));
+            assert_int_equal(f->result.earlier[k].attempt, i == 7 && k == 15 ? 7 : 0);
+        }
+    }
+}
+
+/* What the next try will be a retry of leaves its unit pending, and tells of it all the same. */
+static void test_interim(void **state)
+{
+    struct fixture *f = *state;
+    struct es_grid *grid = make_grid();
+    struct es_result result, spare;
+    struct es_buf text = {0};
+    fill(&f->result);
+    f->result.is_interim = true;
+    es_marker_text(grid, es_grid_unit(grid, 0), &f->result, "{}", "exit code 3", "", 0, &text);
+    tree_write_n(&f->tree, UNIT "/failed.json", text.data, text.len);
+    assert_true(es_failed_read(f->tree.fd, UNIT, "STS12", &f->scratch, &f->result));
+    assert_true(f->result.is_interim);
+    es_result_init(&result);
+    es_result_init(&spare);
+    int fd = openat(f->tree.fd, UNIT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(es_earlier_take(fd, "STS12", INT64_MIN, &f->scratch, &spare, &result));
+    assert_true(es_earlier_take(fd, "STS12", INT64_MIN, &f->scratch, &spare, &result));
+    assert_int_equal(result.n_earlier, 1); /* however often it is asked */
+    assert_string_equal(es_result_text(&result, result.earlier[0].exit), "exit code 3");
+    assert_int_equal(unlinkat(fd, "failed.json", 0), 0);
+    assert_false(es_earlier_take(fd, "STS12", INT64_MIN, &f->scratch, &spare, &result));
+    assert_int_equal(result.n_earlier, 0);
+    es_fd_close(&fd);
+    es_result_clear(&result);
+    es_result_clear(&spare);
+    es_buf_clear(&text);
+    es_grid_free(grid);
+}
+
 static void test_state_texts(void **state)
 {
     (void)state;
@@ -387,21 +489,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_missing),
-        TEST(test_valid),
-        TEST(test_contents),
-        TEST(test_huge),
-        TEST(test_no_file),
-        TEST(test_links),
-        TEST(test_unreadable),
-        TEST(test_age),
-        TEST(test_scores_beside),
-        TEST(test_find),
-        TEST(test_find_in_a_circle),
-        TEST(test_attributes_beside),
-        TEST(test_text_of_done),
-        TEST(test_failed),
-        cmocka_unit_test(test_state_texts),
+        TEST(test_missing),          TEST(test_valid),
+        TEST(test_contents),         TEST(test_huge),
+        TEST(test_no_file),          TEST(test_links),
+        TEST(test_unreadable),       TEST(test_age),
+        TEST(test_scores_beside),    TEST(test_find),
+        TEST(test_find_in_a_circle), TEST(test_attributes_beside),
+        TEST(test_text_of_done),     TEST(test_failed),
+        TEST(test_earlier),          TEST(test_earlier_of_others),
+        TEST(test_interim),          cmocka_unit_test(test_state_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,12 +76,47 @@ static inline void assert_same_double(double a, double b)
     assert_true((isnan(a) && isnan(b)) || a == b);
 }
 
+static inline void assert_same_name(struct es_units *a, uint32_t code_a, struct es_units *b,
+                                    uint32_t code_b, enum es_name_kind kind)
+{
+    assert_string_equal(es_units_name(a, kind, code_a), es_units_name(b, kind, code_b));
+}
+
+static inline void assert_same_tries(struct es_units *a, uint32_t id_a, struct es_units *b,
+                                     uint32_t id_b)
+{
+    const struct es_units_columns x = es_units_columns(a), y = es_units_columns(b);
+    const struct es_try_row *p, *q;
+    assert_same_double(x.started_s[id_a], y.started_s[id_b]);
+    assert_same_double(x.load_s[id_a], y.load_s[id_b]);
+    assert_same_double(x.pass_s[id_a], y.pass_s[id_b]);
+    assert_same_double(x.score_s[id_a], y.score_s[id_b]);
+    assert_same_name(a, x.host[id_a], b, y.host[id_b], ES_NAME_HOST);
+    assert_same_name(a, x.device[id_a], b, y.device[id_b], ES_NAME_DEVICE);
+    assert_same_name(a, x.reason[id_a], b, y.reason[id_b], ES_NAME_REASON);
+    uint32_t n = es_units_earlier(a, id_a, &p);
+    assert_int_equal(n, es_units_earlier(b, id_b, &q));
+    for (; n; n--, p++, q++) {
+        assert_same_double(p->started_s, q->started_s);
+        assert_same_double(p->finished_s, q->finished_s);
+        assert_same_double(p->load_s, q->load_s);
+        assert_same_double(p->pass_s, q->pass_s);
+        assert_same_double(p->score_s, q->score_s);
+        assert_int_equal(p->attempt, q->attempt);
+        assert_int_equal(p->worker, q->worker);
+        assert_same_name(a, p->host, b, q->host, ES_NAME_HOST);
+        assert_same_name(a, p->device, b, q->device, ES_NAME_DEVICE);
+        assert_same_name(a, p->reason, b, q->reason, ES_NAME_REASON);
+    }
+}
+
 /* Whether two tables say the same of these units; grids may differ. */
 static inline void assert_same_unit(struct es_units *a, uint32_t id_a, struct es_units *b,
                                     uint32_t id_b)
 {
     const struct es_units_columns x = es_units_columns(a), y = es_units_columns(b);
     uint32_t first_x, first_y;
+    assert_same_tries(a, id_a, b, id_b);
     assert_int_equal(x.status[id_a], y.status[id_b]);
     assert_same_double(x.main_score[id_a], y.main_score[id_b]);
     assert_same_double(x.evaluation_time_s[id_a], y.evaluation_time_s[id_b]);
