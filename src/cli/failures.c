@@ -2,6 +2,7 @@
 
 #include "core/mem.h"
 #include "core/strtab.h"
+#include "run/unitlog.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -45,7 +46,7 @@ static int count(struct es_failures *failures, struct es_strtab *texts, const ch
         char *text = es_mem_strdup(reason);
         if (!text)
             return ES_ERR_NOMEM;
-        failures->reasons[failures->n++] = (struct es_failure_reason){text, 0, unit_id};
+        failures->reasons[failures->n++] = (struct es_failure_reason){text, 0, unit_id, NULL};
     }
     failures->reasons[code].n_units++;
     return 0;
@@ -77,14 +78,22 @@ int es_failures_read(const struct es_target *target, struct es_units *units,
     }
     if (failures.n)
         qsort(failures.reasons, failures.n, sizeof *failures.reasons, compare_counts);
+    for (size_t i = 0; i < failures.n; i++) {
+        struct es_buf path = {0};
+        (void)es_unit_log_find(target->run_dir, target->layout, target->grid,
+                               failures.reasons[i].first_unit, &path);
+        failures.reasons[i].log = path.data;
+    }
     *ret_failures = failures;
     return 0;
 }
 
 void es_failures_clear(struct es_failures *failures)
 {
-    for (size_t i = 0; i < failures->n; i++)
+    for (size_t i = 0; i < failures->n; i++) {
         free(failures->reasons[i].text);
+        free(failures->reasons[i].log);
+    }
     free(failures->reasons);
     *failures = (struct es_failures){0};
 }

@@ -8,6 +8,7 @@ struct es_failure_reason {
     char *text;
     uint32_t n_units;
     uint32_t first_unit; /* one that failed so */
+    char *log;           /* of that: where it tells more, relative to the run; NULL: nowhere */
 };
 
 struct es_failures {

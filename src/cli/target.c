@@ -69,6 +69,28 @@ int es_target_open(const char *path, const struct es_opt_list *sets, struct es_t
     return 0;
 }
 
+int es_target_find(const char *path, const struct es_opt_list *sets, char **ret_run_dir,
+                   struct es_err *err)
+{
+    struct es_target target = {0};
+    struct stat st;
+    int rc = 0;
+    if (stat(path, &st) < 0)
+        return es_err_sys(err, errno, "opening the job file or run folder", path);
+    if (S_ISDIR(st.st_mode))
+        target.run_dir = es_mem_strdup(path);
+    else
+        rc = open_job(path, sets, &target, err);
+    if (rc == 0 && !target.run_dir)
+        rc = es_err_nomem(err, "opening the run folder");
+    if (rc == 0) {
+        *ret_run_dir = target.run_dir;
+        target.run_dir = NULL;
+    }
+    es_target_close(&target);
+    return rc;
+}
+
 void es_target_close(struct es_target *target)
 {
     es_layout_free(target->layout);

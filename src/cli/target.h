@@ -24,6 +24,9 @@ struct es_target {
 /* Opens a JOB or RUN_DIR. sets may be NULL. The environment's RUN_ID counts for a job file only. */
 int es_target_open(const char *path, const struct es_opt_list *sets, struct es_target *ret_target,
                    struct es_err *err);
+/* Only where its run is: *ret_run_dir is the caller's (free). */
+int es_target_find(const char *path, const struct es_opt_list *sets, char **ret_run_dir,
+                   struct es_err *err);
 void es_target_close(struct es_target *target);
 
 /* The table of its units, from the store and the markers. A store that cannot be read is said and

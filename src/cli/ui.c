@@ -46,6 +46,15 @@ void es_ui_duration(double seconds, char ret_text[32])
         (void)snprintf(ret_text, 32, "%ld d %ld:%02ld", s / 86400, s / 3600 % 24, s / 60 % 60);
 }
 
+bool es_ui_rate(double per_s, char ret_text[32])
+{
+    bool is_slow = per_s < 1;
+    if (isfinite(per_s))
+        (void)snprintf(ret_text, 32, "%.1f units/%s", is_slow ? per_s * 60 : per_s,
+                       is_slow ? "min" : "s");
+    return isfinite(per_s);
+}
+
 static int terminal_width(void)
 {
     struct winsize size;

@@ -24,6 +24,9 @@ double es_ui_interval_s(const struct es_ui *ui);
 void es_ui_report(void *context, const struct es_run_state *state);
 void es_ui_note(void *context, bool is_trouble, const char *text);
 
+/* "12.3 units/s", "4.2 units/min"; false for NaN. */
+bool es_ui_rate(double per_s, char ret_text[32]);
+
 /* "1:02:03", "12:05", "5 s"; "?" for NaN. */
 void es_ui_duration(double seconds, char ret_text[32]);
 

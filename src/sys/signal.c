@@ -45,6 +45,31 @@ int es_signal_open_child(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+int es_signal_open(const int *numbers, size_t n)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < n; i++) {
+        struct sigaction action;
+        if (sigaction(numbers[i], NULL, &action) < 0 || action.sa_handler != SIG_IGN)
+            sigaddset(&set, numbers[i]);
+    }
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -1;
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+void es_signal_die(int number)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    _exit(128 + number); /* one that does not end a process */
+}
+
 bool es_signal_is_soft(int number)
 {
     return number == SIGUSR1 || number == SIGUSR2;

@@ -9,6 +9,7 @@
 #define ES_SYS_SIGNAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 void es_signal_block(void);
@@ -16,6 +17,13 @@ void es_signal_block(void);
 /* A non-blocking signalfd of the drain signals, or of SIGCHLD. -1 with errno set. */
 int es_signal_open_drain(void);
 int es_signal_open_child(void);
+
+/* The same of any signals, which are blocked from then on; those that are ignored stay so. Before
+ * any thread. */
+int es_signal_open(const int *numbers, size_t n);
+
+/* Ends the process as this signal would have, had it not been blocked. */
+_Noreturn void es_signal_die(int number);
 
 /* Whether a drain signal asks for an end within a while of the job's choosing (SIGUSR1, SIGUSR2),
  * and not for the soonest one. */

@@ -156,6 +156,75 @@ driver_says() { [[ "$("$evalsweep" status runs/demo | grep '^driver ')" == "driv
     [ "$("$evalsweep" status --json runs/demo | json alive)" = False ]
 }
 
+@test "status tells what runs longest, and nothing of that once the driver is dead" {
+    local i
+    write_job --sleep-ms 60000
+    "$evalsweep" run job.json --quiet 3>&- &
+    driver=$!
+    for ((i = 0; i < 500; i++)); do
+        if [ "$("$evalsweep" status --json runs/demo 2>/dev/null | json running)" = 1 ]; then break; fi
+        sleep 0.02
+    done
+    "$evalsweep" status runs/demo >out
+    grep -A1 '^running longest:$' out | tail -1 |
+        grep -qE "^ +[0-9]+ s  step0, layer [0-9]*, [ABC]: worker 0 on $(hostname), device cpu$"
+    "$evalsweep" status --json runs/demo >out
+    [ "$(json running_units <out)" = "$(json workers <out)" ]
+    json running_units <out | grep -q "'worker': 0, .*'task': '[ABC]', 'running_s': [0-9.]*, 'out': False"
+    kill -KILL "$driver"
+    wait "$driver" || true
+    "$evalsweep" status --json runs/demo >out
+    for key in 'workers []' 'running_units []' 'running 0' 'rate_per_s None' 'eta_s None'; do
+        [ "$(json "${key% *}" <out)" = "${key#* }" ]
+    done
+    refute grep -qE 'running longest|units/|worker' <("$evalsweep" status runs/demo)
+}
+
+@test "status tells of five running units, the longest first, and of all workers that are out" {
+    write_job
+    "$evalsweep" run --quiet job.json --only checkpoint=step0
+    rm -r runs/demo/.evalsweep/drivers
+    /usr/bin/python3 - <<'END'
+import json, time
+workers = [{"worker": i, "host": "h\x1b[2J", "device": "3", "out": i == 4} for i in range(9)]
+for worker in workers[:4] + workers[5:]:
+    worker.update(checkpoint="step1", layer=22, task="B", running_s=100.0 * worker["worker"])
+json.dump({"alive": True, "updated_s": time.time(), "host": "h", "rate_per_s": 0.5, "eta_s": 60,
+           "running": 8, "workers": workers}, open("runs/demo/status.json", "w"))
+END
+    "$evalsweep" status runs/demo >out
+    grep -q '^driver  alive on h: 8 running, 30.0 units/min, ETA 1:00$' out
+    refute grep -qP '\x1b' out
+    [ "$(grep -A99 'running longest' out | grep -o 'worker [0-9]' | tr -d '\n')" = 'worker 8worker 7worker 6worker 5worker 3' ]
+    [ "$(grep -A1 '^workers that are out:$' out | tail -1)" = '      worker 4 on h?[2J, device 3' ]
+    "$evalsweep" status --json runs/demo | /usr/bin/python3 -c '
+import json, sys
+told = json.load(sys.stdin)
+assert [w["worker"] for w in told["running_units"]] == [8, 7, 6, 5, 3], told
+assert [w["worker"] for w in told["workers"]] == list(range(9))
+assert [w["worker"] for w in told["workers"] if w["out"]] == [4]
+assert "task" not in told["workers"][4]
+'
+}
+
+@test "status tells the commonest reasons of failures, and where to read more" {
+    write_job --fail-unit /B --print "no such file" --exit 9
+    run "$evalsweep" run --quiet job.json --set evaluator.retries=0 --set limits.max_consecutive_failures=100
+    [ "$status" -eq 1 ]
+    "$evalsweep" status runs/demo >out
+    grep -q '^      20  exit code 9: no such file$' out
+    where=outputs/mteb/Pythia/410m/step0/layer_21/B
+    grep -q "^          runs/demo/$where/log.txt$" out
+    [ -f "runs/demo/$where/log.txt" ]
+    "$evalsweep" status --json runs/demo >out
+    [ "$(json failures <out)" = "[{'reason': 'exit code 9: no such file', 'units': 20, 'log': '$where/log.txt'}]" ]
+    # the driver's word is the same
+    [ "$(json failures <runs/demo/status.json)" = "$(json failures <out)" ]
+    [ "$(json checkpoints <runs/demo/status.json)" = "$(json checkpoints <out)" ]
+    rm "runs/demo/$where/log.txt"
+    "$evalsweep" status runs/demo | grep -q "^          runs/demo/$where/failed.json$"
+}
+
 @test "consolidate rebuilds the same results from the markers alone" {
     write_job
     "$evalsweep" run job.json

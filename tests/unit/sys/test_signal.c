@@ -93,6 +93,30 @@ static void test_sigpipe_is_an_error_of_write(void **state)
     es_fd_close(&writer);
 }
 
+/* In a child, whose end shows it: what was blocked comes as a number, what is ignored stays so, and
+ * a death by a signal is one. */
+static void test_open_and_die(void **state)
+{
+    (void)state;
+    static const int numbers[] = {SIGTERM, SIGWINCH, SIGHUP};
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)signal(SIGHUP, SIG_IGN);
+        int fd = es_signal_open(numbers, 3);
+        (void)raise(SIGHUP);
+        (void)raise(SIGWINCH);
+        bool is_right = es_signal_take(fd) == SIGWINCH && es_signal_take(fd) == 0;
+        (void)raise(SIGTERM);
+        if (!is_right || es_signal_take(fd) != SIGTERM)
+            _exit(1);
+        es_signal_die(SIGTERM);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
 static void test_take_of_no_descriptor(void **state)
 {
     (void)state;
@@ -102,11 +126,9 @@ static void test_take_of_no_descriptor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_drain),
-        cmocka_unit_test(test_several_at_once),
-        cmocka_unit_test(test_child),
-        cmocka_unit_test(test_sigpipe_is_an_error_of_write),
-        cmocka_unit_test(test_take_of_no_descriptor),
+        cmocka_unit_test(test_drain),        cmocka_unit_test(test_several_at_once),
+        cmocka_unit_test(test_child),        cmocka_unit_test(test_sigpipe_is_an_error_of_write),
+        cmocka_unit_test(test_open_and_die), cmocka_unit_test(test_take_of_no_descriptor),
     };
     return cmocka_run_group_tests(tests, block, NULL);
 }
