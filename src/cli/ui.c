@@ -1,12 +1,14 @@
 #include "cli/ui.h"
 
 #include "cli/say.h"
+#include "cli/terminal.h"
+#include "sys/fd.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 bool es_ui_choose(const char *wanted, bool is_launched, bool is_quiet, struct es_ui *ret_ui)
@@ -55,14 +57,18 @@ bool es_ui_rate(double per_s, char ret_text[32])
     return isfinite(per_s);
 }
 
+/* Under mpirun stderr is a pipe to it, and the terminal, of which COLUMNS tells as it was at the
+ * start, is the one that the job was started from. */
 static int terminal_width(void)
 {
-    struct winsize size;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        return size.ws_col;
-    const char *columns = getenv("COLUMNS");
-    int width = columns ? atoi(columns) : 0;
-    return width > 0 ? width : 80;
+    int width = es_terminal_window(STDERR_FILENO).columns;
+    int fd = isatty(STDERR_FILENO) ? -1 : open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0) {
+        int now = es_terminal_window(fd).columns;
+        width = now < width || !getenv("COLUMNS") ? now : width;
+    }
+    es_fd_close(&fd);
+    return width;
 }
 
 /* "123/396 (31 %)  12.3/s  ETA 0:21  2 failed" */
@@ -82,32 +88,33 @@ static void figures(const struct es_run_state *state, char *ret_text, size_t siz
 
 static void clear_bar(struct es_ui *ui)
 {
-    if (ui->bar_is_drawn)
+    if (ui->bar[0])
         fputs("\r\033[K", stderr);
-    ui->bar_is_drawn = false;
+    ui->bar[0] = '\0';
 }
 
+/* In one write, over the one before it: no flicker. */
 static void draw_bar(struct es_ui *ui, const struct es_run_state *state, const char *text)
 {
     uint32_t total = state->counts.done + state->counts.pending + state->counts.failed;
     int width = terminal_width();
     int room = width - (int)strlen(text) - 5;
-    char line[2048];
-    size_t n = 0;
+    char bar[sizeof ui->bar];
+    size_t n = (size_t)snprintf(bar, sizeof bar, "\r");
     if (room > 60)
         room = 60;
-    n += (size_t)snprintf(line, sizeof line, "\r");
     if (room >= 8) {
         int filled = total ? (int)((double)room * state->counts.done / total) : room;
-        line[n++] = '[';
+        bar[n++] = '[';
         for (int i = 0; i < room; i++)
-            line[n++] = i < filled ? '#' : '.';
-        n += (size_t)snprintf(line + n, sizeof line - n, "] ");
+            bar[n++] = i < filled ? '#' : '.';
+        n += (size_t)snprintf(bar + n, sizeof bar - n, "] ");
     }
-    (void)snprintf(line + n, sizeof line - n, "%.*s\033[K", width - 1, text);
-    fputs(line, stderr); /* one write: no flicker */
-    fflush(stderr);
-    ui->bar_is_drawn = true;
+    (void)snprintf(bar + n, sizeof bar - n, "%.*s\033[K", width - 1, text);
+    if (strcmp(bar, ui->bar) == 0)
+        return;
+    memcpy(ui->bar, bar, sizeof bar);
+    fputs(bar, stderr);
 }
 
 void es_ui_report(void *context, const struct es_run_state *state)
@@ -115,12 +122,10 @@ void es_ui_report(void *context, const struct es_run_state *state)
     struct es_ui *ui = context;
     char text[200];
     figures(state, text, sizeof text);
-    if (ui->kind == ES_UI_BAR) {
+    if (ui->kind == ES_UI_BAR && !state->alive) {
+        clear_bar(ui); /* the summary follows */
+    } else if (ui->kind == ES_UI_BAR) {
         draw_bar(ui, state, text);
-        if (!state->alive) {
-            fputc('\n', stderr);
-            ui->bar_is_drawn = false;
-        }
     } else if (ui->kind == ES_UI_LINES && state->alive) {
         es_say("%s", text);
     }
@@ -129,7 +134,13 @@ void es_ui_report(void *context, const struct es_run_state *state)
 void es_ui_note(void *context, bool is_trouble, const char *text)
 {
     struct es_ui *ui = context;
+    char bar[sizeof ui->bar];
+    if (!is_trouble && ui->is_quiet)
+        return;
+    memcpy(bar, ui->bar, sizeof bar);
     clear_bar(ui);
-    if (is_trouble || !ui->is_quiet)
-        es_say("%s", text);
+    es_say("%s", text);
+    if (bar[0])
+        fputs(bar, stderr);
+    memcpy(ui->bar, bar, sizeof bar);
 }

@@ -11,7 +11,7 @@ enum es_ui_kind { ES_UI_NONE, ES_UI_LINES, ES_UI_BAR };
 struct es_ui {
     enum es_ui_kind kind;
     bool is_quiet;
-    bool bar_is_drawn;
+    char bar[512]; /* what stands in the terminal's last line; "": nothing of ours */
 };
 
 /* BAR when asked for, or on a terminal that no launcher stands before; LINES otherwise.

@@ -393,7 +393,7 @@ END
 }
 
 @test "progress: a bar when asked for, lines otherwise, nothing when quiet" {
-    write_job
+    write_job --sleep-ms 50 # it is drawn four times a second
     "$evalsweep" run job.json --progress=bar --only task=A 2>err
     grep -q '\[#' err
     COLUMNS=30 "$evalsweep" run job.json --progress=bar --only task=B 2>err

@@ -226,5 +226,47 @@ class Watch(Folder):
                                        r"ended: 2 units failed, the others are done\n$")
 
 
+class Bar(Folder):
+    """`run` on a terminal: one line, which is not there any more when something else is."""
+
+    def run_in_windows(self, command, **options):
+        """A run whose window changes until it ends; no line wraps."""
+        bars = {200: r"^\[[#.]{60}\] \d+/24 \(\d+ %\)  .* ETA ", 50: r"^\[[#.]{8,}\] \d+/24 ",
+                30: r"^\d+/24 \(\d+ %\)", 10: r"^\d+/24 \(\d"}
+        terminal = self.on_terminal(command, columns=200, lines=60, **options)
+        for columns in (200, 50, 30, 10, 200):
+            terminal.resize(columns, 60)
+            n_output = len(terminal.output)
+            bar = re.compile(bars[columns])
+            terminal.wait_for(lambda screen: len(terminal.output) > n_output and any(
+                bar.search(line) for line in screen.text()), bar)
+        self.assertEqual(terminal.wait(), 0)
+        self.assertEqual(terminal.screen.n_wrapped, 0)
+        self.check(terminal)
+
+    def check(self, terminal):
+        text = terminal.screen.text()
+        self.assertTrue(any(" of 24 units done" in line for line in text), text)
+        self.assertTrue(terminal.output.endswith("\n"))
+        for line in text:
+            self.assertFalse("ETA" in line or line.startswith("["), text)
+
+    def test_follows_the_window(self):
+        self.write_job("--sleep-ms", "150")
+        self.run_in_windows([EVALSWEEP, "run", "job.json"])
+
+    def test_follows_the_window_under_mpirun(self):
+        self.write_job("--sleep-ms", "300")
+        self.run_in_windows([MPIRUN, "2", EVALSWEEP, "run", "--progress=bar", "job.json"])
+
+    def test_messages_have_their_lines(self):
+        self.write_job("--sleep-ms", "50", "--fail-unit", "/2/", "--error")
+        terminal = self.on_terminal([EVALSWEEP, "run", "job.json"], columns=200, lines=100)
+        self.assertEqual(terminal.wait(), 1)
+        self.check(terminal)
+        self.assertEqual(sum("(try 1, the last): " in line for line in terminal.screen.text()), 6)
+        self.assertIn("\r\x1b[Kevalsweep: step", terminal.output)
+
+
 if __name__ == "__main__":
     unittest.main()
