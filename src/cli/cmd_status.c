@@ -17,6 +17,7 @@ struct status_options {
     const char *interval;
     struct es_opt_list sets;
     bool json;
+    bool prometheus;
     bool watch;
     double interval_s;
 };
@@ -25,6 +26,8 @@ static enum es_opt_result parse(int argc, char **argv, struct status_options *op
 {
     const struct es_opt table[] = {
         {"json", NULL, "one JSON document on stdout", &options->json, NULL, NULL},
+        {"prometheus", NULL, "metrics for node_exporter's textfile collector, on stdout",
+         &options->prometheus, NULL, NULL},
         {"watch", NULL, "show it live, until the run ends; a line each time without a terminal",
          &options->watch, NULL, NULL},
         {"interval", "SECONDS", "with --watch: look so often (2)", NULL, &options->interval, NULL},
@@ -34,8 +37,8 @@ static enum es_opt_result parse(int argc, char **argv, struct status_options *op
         .synopsis = "evalsweep status [OPTION]... RUN_DIR|JOB",
         .summary =
             "Tells what is done by checkpoint, whether a driver is at work, how fast, and why\n"
-            "units failed. Works on any node that sees the run folder. --watch\n"
-            "takes the driver's word (status.json) instead of looking at every marker.",
+            "units failed. Works on any node that sees the run folder. --watch and --prometheus\n"
+            "take the driver's word (status.json) instead of looking at every marker.",
         .options = table,
         .n_options = sizeof table / sizeof table[0],
         .n_operands = 1,
@@ -44,8 +47,8 @@ static enum es_opt_result parse(int argc, char **argv, struct status_options *op
     options->interval_s = INTERVAL_S;
     if (result != ES_OPT_OK)
         return result;
-    if (options->json && options->watch) {
-        es_say("reading the command line: --json and --watch: only one of them");
+    if (options->json + options->prometheus + options->watch > 1) {
+        es_say("reading the command line: --json, --prometheus and --watch: only one of them");
         return ES_OPT_BAD;
     }
     if (options->interval &&
@@ -68,11 +71,36 @@ static int print_scan(const struct status_options *options)
         es_target_say_findings(&view.target, &view.summary);
         if (options->json)
             es_view_print_json(&view);
+        else if (options->prometheus)
+            es_view_print_prometheus(&view);
         else
             es_view_print_text(&view);
     }
     es_view_clear(&view);
     return exit_code;
+}
+
+/* From status.json; from the markers where there is none. */
+static int print_prometheus(const struct status_options *options)
+{
+    struct es_err err = {0};
+    struct es_view view = {0};
+    struct es_drivers *drivers = NULL;
+    char *run_dir = NULL;
+    int rc = es_target_find(options->path, &options->sets, &run_dir, &err);
+    if (rc == 0)
+        rc = es_drivers_create(run_dir, "", ES_LOCK_STALE_S, &drivers, &err);
+    if (rc < 0) {
+        free(run_dir);
+        return es_say_error(&err);
+    }
+    rc = es_view_read(run_dir, drivers, &view, &err);
+    if (rc == 0)
+        es_view_print_prometheus(&view);
+    es_view_clear(&view);
+    es_drivers_free(drivers);
+    free(run_dir);
+    return rc == 0 ? ES_EXIT_OK : print_scan(options);
 }
 
 int es_cmd_status(int argc, char **argv)
@@ -84,6 +112,8 @@ int es_cmd_status(int argc, char **argv)
         exit_code = ES_EXIT_USAGE;
     else if (result == ES_OPT_OK && options.watch)
         exit_code = es_watch_run(options.path, &options.sets, options.interval_s);
+    else if (result == ES_OPT_OK && options.prometheus)
+        exit_code = print_prometheus(&options);
     else if (result == ES_OPT_OK)
         exit_code = print_scan(&options);
     es_opt_list_clear(&options.sets);

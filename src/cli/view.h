@@ -58,5 +58,6 @@ void es_view_driver_text(const struct es_view *view, struct es_buf *text);
 /* On stdout. */
 void es_view_print_text(const struct es_view *view);
 void es_view_print_json(const struct es_view *view);
+void es_view_print_prometheus(const struct es_view *view);
 
 #endif
