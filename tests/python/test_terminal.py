@@ -1,6 +1,6 @@
 """What a run shows on a terminal: `status --watch`, and `run`'s own progress bar.
 
-Usage: test_terminal.py EVALSWEEP FAKE_EVALUATOR MPIRUN [unittest options].
+Usage: test_terminal.py EVALSWEEP FAKE_EVALUATOR [unittest options].
 """
 import json
 import os
@@ -14,7 +14,8 @@ import unittest
 
 from screen import Terminal
 
-EVALSWEEP, FAKE, MPIRUN = (os.path.abspath(path) for path in (sys.argv.pop(1) for _ in range(3)))
+EVALSWEEP, FAKE = (os.path.abspath(path) for path in (sys.argv.pop(1) for _ in range(2)))
+MPIRUN = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../tools/mpirun.sh"))
 for name in list(os.environ):
     if name == "RUN_ID" or name.startswith("SLURM_"):
         del os.environ[name]
