@@ -31,6 +31,7 @@ struct watch {
     char *run_dir;
     struct es_drivers *drivers;
     struct es_view view;
+    bool has_seen;   /* a status.json */
     char fault[600]; /* why it has nothing of status.json, which is there; "": it has */
     double scan_due_s;
     bool is_terminal;
@@ -58,7 +59,8 @@ static int scan(struct watch *watch, struct es_err *err)
     return rc;
 }
 
-/* What cannot be read is not there for now; only a run of which nothing tells has to be scanned. */
+/* A run of which nothing tells has to be scanned. What cannot be read of a driver at work may come.
+ */
 static int look(struct watch *watch, struct es_err *err)
 {
     struct es_view view;
@@ -67,7 +69,8 @@ static int look(struct watch *watch, struct es_err *err)
     watch->fault[0] = '\0';
     if (rc < 0 && rc != ES_ERR_NOENT)
         es_err_text(&fault, watch->fault, sizeof watch->fault);
-    if (rc == ES_ERR_NOENT && view.n_drivers == 0) {
+    watch->has_seen = watch->has_seen || rc == 0;
+    if (!watch->has_seen && view.n_drivers == 0) {
         es_view_clear(&view);
         return scan(watch, err);
     }
@@ -182,7 +185,7 @@ static void run(struct watch *watch)
             return;
         }
         bool is_at_end = is_over(&watch->view, note, sizeof note);
-        if (watch->fault[0])
+        if (!is_at_end && watch->fault[0])
             (void)snprintf(note, sizeof note, "(%s)", watch->fault);
         else if (!is_at_end && watch->view.is_scanned)
             (void)snprintf(note, sizeof note,

@@ -131,6 +131,8 @@ static int read_file(const char *run_dir, cJSON **ret_tree, struct es_err *err)
         rc = es_file_read_error(err, errno, "reading the status", path);
     else
         rc = es_json_parse(text.data, text.len, path, ret_tree, err);
+    if (rc == 0 && !cJSON_IsObject(*ret_tree))
+        rc = es_err_set(err, ES_ERR_PARSE, "reading the status", path, "it is no JSON object");
     es_buf_clear(&text);
     return rc;
 }

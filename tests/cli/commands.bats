@@ -221,6 +221,10 @@ assert "task" not in told["workers"][4]
     # the driver's word is the same
     [ "$(json failures <runs/demo/status.json)" = "$(json failures <out)" ]
     [ "$(json checkpoints <runs/demo/status.json)" = "$(json checkpoints <out)" ]
+    # also of what was left failed by an earlier start
+    run "$evalsweep" run --quiet job.json --no-retry-failed
+    [ "$status" -eq 1 ]
+    [ "$(json failures <runs/demo/status.json)" = "$(json failures <out)" ]
     rm "runs/demo/$where/log.txt"
     "$evalsweep" status runs/demo | grep -q "^          runs/demo/$where/failed.json$"
 }

@@ -273,9 +273,16 @@ goes_on() { # COMMAND...
         refute grep -qP '\x1b' out
         goes_on "$evalsweep" status --json job.json
         [ "$(json done <out)" -eq 60 ]
+        goes_on "$evalsweep" status --prometheus job.json
+        grep -q '^evalsweep_driver_alive{run="demo"} 0$' out
+        "$evalsweep" status --watch job.json 2>err | head -1 >out
+        grep -q '; driver \|Z  driver ' out
+        [ ! -s err ]
+        refute grep -qP '\x1b' out
     done
     rm runs/demo/status.json
     mkfifo runs/demo/status.json
+    goes_on "$evalsweep" status --prometheus job.json
     goes_on "$evalsweep" status job.json
     goes_on "$evalsweep" run --quiet job.json
     [ -f runs/demo/status.json ]

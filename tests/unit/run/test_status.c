@@ -147,8 +147,6 @@ static void a_file_with_anything_in_it_is_read(void **state)
         "\"pending\":1e300,\"failed\":\"1\"}],\"failures\":[{},{\"reason\":1,\"log\":{}}],\"done\":"
         "-1}",
         "{\"workers\":{\"a\":1},\"checkpoints\":\"x\",\"failures\":null}",
-        "[]",
-        "3",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         assert_int_equal(es_status_write(run_dir, texts[i], strlen(texts[i]), NULL), 0);
@@ -175,6 +173,18 @@ static void a_file_with_anything_in_it_is_read(void **state)
     }
 }
 
+static void what_is_no_object_is_no_status(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "[]", "3", "{\"alive\":true", "null"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct es_err err = {0};
+        assert_int_equal(es_status_write(run_dir, texts[i], strlen(texts[i]), NULL), 0);
+        assert_int_equal(es_status_read(run_dir, NOW_S, &seen, &err), ES_ERR_PARSE);
+        assert_non_null(strstr(err.subject, ES_STATUS_NAME));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +193,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_it_tells_depends_on_its_age, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_with_anything_in_it_is_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_no_object_is_no_status, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
