@@ -9,7 +9,7 @@ packages=(build-essential cmake ninja-build pkg-config
     python3 python3-numpy python3-sklearn python3-h5py python3-xarray python3-h5netcdf
     python3-netcdf4)
 test_packages=(libcmocka-dev clang hdf5-tools netcdf-bin bats shellcheck python3-pytest valgrind
-    procps mandoc file doxygen lua5.4)
+    procps git mandoc file doxygen lua5.4 clang-tidy clang-format cppcheck gcovr)
 
 case "${1-}" in
 --tests) packages+=("${test_packages[@]}") ;;

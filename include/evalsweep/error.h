@@ -57,8 +57,13 @@ int es_err_set(struct es_err *err, enum es_code code, const char *doing, const c
  * follows from it (ENOMEM, ENOENT, else ES_ERR_IO). */
 int es_err_sys(struct es_err *err, int sys_errno, const char *doing, const char *subject);
 
-/* As es_err_set, for a failed allocation. */
-int es_err_nomem(struct es_err *err, const char *doing);
+/* As es_err_set, for a failed allocation. In the header for the static analyzers: they learn that
+ * what failed to allocate has returned a negative value. */
+static inline int es_err_nomem(struct es_err *err, const char *doing)
+{
+    (void)es_err_set(err, ES_ERR_NOMEM, doing, NULL, "%s", es_code_text(ES_ERR_NOMEM));
+    return ES_ERR_NOMEM;
+}
 
 /* Writes "doing: subject: why", leaving out what is empty, always NUL-terminated. */
 void es_err_text(const struct es_err *err, char *ret_text, size_t size_bytes);

@@ -35,10 +35,10 @@ static int compare_counts(const void *a, const void *b)
 static int count(struct es_failures *failures, struct es_strtab *texts, const char *reason,
                  uint32_t unit_id)
 {
-    uint32_t code, n_before = texts->n;
+    uint32_t code;
     if (es_strtab_add(texts, reason, strlen(reason), &code) < 0)
         return ES_ERR_NOMEM;
-    if (code == n_before) {
+    if (code >= failures->n) { /* it is new */
         void *grown = es_mem_resize(failures->reasons, code + 1, sizeof *failures->reasons);
         if (!grown)
             return ES_ERR_NOMEM;

@@ -143,9 +143,10 @@ int es_forecast_wall_s(struct es_forecast *forecast, uint32_t n_workers, double 
     struct es_sim_result result;
     int rc = es_sim_run(forecast->grid, forecast->pending, forecast->cost, &times, &config, &result,
                         err);
-    if (rc == 0)
-        *ret_wall_s = result.makespan_s;
-    return rc;
+    if (rc < 0)
+        return rc;
+    *ret_wall_s = result.makespan_s;
+    return 0;
 }
 
 /* Doubles until it fits, then halves the interval. */

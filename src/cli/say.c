@@ -25,7 +25,7 @@ static void say(const char *format, va_list args)
     char text[2048];
     (void)vsnprintf(text, sizeof text, format, args);
     es_text_to_line(text); /* names of files, an evaluator's words, another host's name */
-    fprintf(stderr, "evalsweep: %s\n", text);
+    (void)fprintf(stderr, "evalsweep: %s\n", text);
 }
 
 void es_say(const char *format, ...)

@@ -89,7 +89,7 @@ static void figures(const struct es_run_state *state, char *ret_text, size_t siz
 static void clear_bar(struct es_ui *ui)
 {
     if (ui->bar[0])
-        fputs("\r\033[K", stderr);
+        (void)fputs("\r\033[K", stderr);
     ui->bar[0] = '\0';
 }
 
@@ -114,7 +114,7 @@ static void draw_bar(struct es_ui *ui, const struct es_run_state *state, const c
     if (strcmp(bar, ui->bar) == 0)
         return;
     memcpy(ui->bar, bar, sizeof bar);
-    fputs(bar, stderr);
+    (void)fputs(bar, stderr);
 }
 
 void es_ui_report(void *context, const struct es_run_state *state)

@@ -52,11 +52,6 @@ int es_err_sys(struct es_err *err, int sys_errno, const char *doing, const char 
     return code;
 }
 
-int es_err_nomem(struct es_err *err, const char *doing)
-{
-    return es_err_set(err, ES_ERR_NOMEM, doing, NULL, "%s", es_code_text(ES_ERR_NOMEM));
-}
-
 void es_err_text(const struct es_err *err, char *ret_text, size_t size_bytes)
 {
     const char *parts[3] = {err->doing, err->subject, err->why};

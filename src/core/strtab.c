@@ -28,16 +28,16 @@ static size_t slot_of(const struct es_strtab *tab, const char *text, size_t len)
 
 static int grow_slots(struct es_strtab *tab)
 {
-    struct es_strtab grown = *tab;
-    grown.n_slots = tab->n_slots ? tab->n_slots * 2 : 64;
-    grown.slot = es_mem_calloc(grown.n_slots, sizeof *grown.slot);
-    if (!grown.slot)
+    size_t n_slots = tab->n_slots ? tab->n_slots * 2 : 64;
+    uint32_t *old = tab->slot, *slot = es_mem_calloc(n_slots, sizeof *slot);
+    if (!slot)
         return ES_ERR_NOMEM;
-    memset(grown.slot, 0xff, grown.n_slots * sizeof *grown.slot);
+    memset(slot, 0xff, n_slots * sizeof *slot);
+    tab->slot = slot;
+    tab->n_slots = n_slots;
     for (uint32_t code = 0; code < tab->n; code++)
-        grown.slot[slot_of(&grown, tab->text[code], strlen(tab->text[code]))] = code;
-    free(tab->slot);
-    *tab = grown;
+        slot[slot_of(tab, tab->text[code], strlen(tab->text[code]))] = code;
+    free(old);
     return 0;
 }
 

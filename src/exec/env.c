@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "evalsweep/error.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,13 +81,10 @@ int es_env_init(struct es_env *env, char *const *outer)
 
 int es_env_set(struct es_env *env, const char *name, const char *value)
 {
-    size_t name_n = strlen(name), value_n = strlen(value);
-    char *entry = es_mem_calloc(name_n + value_n + 2, 1);
-    if (entry) {
-        memcpy(entry, name, name_n);
-        entry[name_n] = '=';
-        memcpy(entry + name_n + 1, value, value_n);
-    }
+    size_t size_bytes = strlen(name) + strlen(value) + 2;
+    char *entry = es_mem_calloc(size_bytes, 1);
+    if (entry)
+        (void)snprintf(entry, size_bytes, "%s=%s", name, value);
     return put(env, find(env, name), entry);
 }
 

@@ -76,7 +76,7 @@ static bool wait_for_end(const struct es_vigil *vigil, int end_fd, double until_
 int es_vigil_run(const struct es_vigil *vigil, void (*work)(void *), void *context,
                  enum es_vigil_end *ret_end, int *ret_signal, struct es_err *err)
 {
-    pthread_t thread;
+    pthread_t thread = 0;
     int end_fd = -1, number = 0;
     int rc = start_task(work, context, &thread, &end_fd, err);
     if (rc < 0)

@@ -306,10 +306,8 @@ static void handle(struct worker *w, struct es_message *message)
         w->is_quitting = true;
         if (w->evaluator)
             es_evaluator_stop(w->evaluator, quit_grace_s(w));
-    } else if (type == ES_MESSAGE_DRAIN && drain(w, message)) {
-        /* done */
-    } else if (w->is_broken) {
-        /* whatever it is, it came before the coordinator knew */
+    } else if ((type == ES_MESSAGE_DRAIN && drain(w, message)) || w->is_broken) {
+        /* done; or, whatever it is, it came before the coordinator knew */
     } else if (type == ES_MESSAGE_CONFIG && !w->job) {
         if (configure(w, message, &err) < 0)
             give_up(w, &err);

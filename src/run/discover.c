@@ -106,7 +106,8 @@ static int make_grid(struct discovery *discovery, struct es_grid **ret_grid)
 {
     struct es_strtab *names = discovery->names;
     for (int depth = 0; depth < N_DEPTHS; depth++) /* nobody asks the tables for codes any more */
-        qsort(names[depth].text, names[depth].n, sizeof *names[depth].text, by_name);
+        if (names[depth].n > 0)
+            qsort(names[depth].text, names[depth].n, sizeof *names[depth].text, by_name);
     int32_t *layers = es_mem_calloc(names[LAYERS].n, sizeof *layers);
     if (!layers)
         return es_err_nomem(discovery->err, DOING);

@@ -251,7 +251,7 @@ static void note(struct es_holder_watch *watch, const struct es_holder *now)
 int es_holder_observe(struct es_holder_watch *watch, const char *path, const struct es_holder *me,
                       double stale_s, enum es_verdict *ret_verdict, struct es_err *err)
 {
-    struct es_holder now;
+    struct es_holder now = {0};
     struct es_err fault = {0};
     if (es_holder_read(path, &now, &fault) < 0) {
         if (fault.code != ES_ERR_NOENT) {

@@ -230,7 +230,7 @@ static int read_number(const struct jobfile_reader *reader, const cJSON *item,
 static int read_text(const struct jobfile_reader *reader, const cJSON *item,
                      const struct jobfile_field *field)
 {
-    const char *text;
+    const char *text = NULL;
     int rc = es_jobfile_get_text(reader, item, "a string", &text);
     if (rc < 0)
         return rc;

@@ -159,7 +159,7 @@ static int select_on_axis(const struct jobfile_reader *reader, enum axis axis, c
     const cJSON *one = cJSON_IsArray(item) ? item->child : item;
     int rc = 0;
     for (; one && rc == 0; one = one != item ? one->next : NULL) {
-        uint32_t index;
+        uint32_t index = 0;
         rc = find_on_axis(reader, axis, one, &index);
         if (rc == 0 && selection->chosen[index]++)
             rc = es_jobfile_fault(reader, one, "it stands in the list twice");

@@ -61,7 +61,8 @@ enum jobfile_kind {
 struct jobfile_field {
     const char *key; /* NULL ends a table */
     enum jobfile_kind kind;
-    size_t offset; /* in struct es_job */
+    bool has_text_members; /* an object of strings */
+    size_t offset;         /* in struct es_job */
     double min, max;
     const char *(*fault)(const char *text); /* NULL, or what is wrong: "is empty" */
     const char *const *words;               /* then NULL */
@@ -69,8 +70,7 @@ struct jobfile_field {
     int (*read)(struct jobfile_reader *reader, const cJSON *item);
     void (*write)(const struct es_job *job, struct es_buf *text);
     bool (*applies)(const struct es_job *job); /* NULL: always; else what was read before decides */
-    const char *missing;   /* the error if it is not there; NULL: it may be missing */
-    bool has_text_members; /* an object of strings */
+    const char *missing; /* the error if it is not there; NULL: it may be missing */
 };
 
 extern const struct jobfile_field es_jobfile_fields[];

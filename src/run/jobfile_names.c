@@ -229,15 +229,16 @@ static int read_names_file(struct jobfile_reader *reader, const cJSON *item,
     if (file[0] != '/' && slash)
         es_buf_append(&path, reader->path, (size_t)(slash - reader->path) + 1);
     es_buf_puts(&path, file);
-    if (path.failed)
-        rc = es_jobfile_nomem(reader);
-    else if (es_file_read_at(AT_FDCWD, path.data, JOBFILE_LIMIT_BYTES, &text, NULL) == 0)
+    int failed = path.failed ? ENOMEM : 0;
+    if (!failed && es_file_read_at(AT_FDCWD, path.data, JOBFILE_LIMIT_BYTES, &text, NULL) < 0)
+        failed = errno;
+    if (!failed)
         rc = add_lines(reader, path.data, &text, names);
-    else if (errno == ENOMEM)
+    else if (failed == ENOMEM)
         rc = es_jobfile_nomem(reader);
     else
         rc = es_jobfile_fault(reader, item, "cannot read %s: %s", path.data,
-                              strerror_r(errno, reason, sizeof reason));
+                              strerror_r(failed, reason, sizeof reason));
     es_buf_clear(&path);
     es_buf_clear(&text);
     return rc;

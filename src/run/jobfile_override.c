@@ -128,7 +128,7 @@ static int parse_value(const struct jobfile_reader *reader, const struct jobfile
 static int apply_set(struct jobfile_reader *reader, struct jobfile_origin *origin, char *path,
                      const char *value_text)
 {
-    const char *keys[MAX_KEYS];
+    const char *keys[MAX_KEYS] = {0};
     size_t n_keys = 0;
     for (char *key = path, *next; key; key = next) {
         /* the last key takes the rest: a task's name may have dots in it */

@@ -220,6 +220,8 @@ static void compare_field(struct es_buf *text, const char *section, const char *
 static void compare_variable(struct es_buf *text, const struct es_env_var *before,
                              const struct es_env_var *now)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): one of them is there */
+    const char *name = before ? before->name : now->name;
     struct es_buf was = {0}, is = {0};
     if (before)
         put_string(&was, before->value);
@@ -228,7 +230,7 @@ static void compare_variable(struct es_buf *text, const struct es_env_var *befor
     if (was.failed || is.failed)
         text->failed = true;
     else
-        compare(text, "evaluator.env.", before ? before->name : now->name, was.data, is.data);
+        compare(text, "evaluator.env.", name, was.data, is.data);
     es_buf_clear(&was);
     es_buf_clear(&is);
 }

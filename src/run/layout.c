@@ -140,7 +140,7 @@ void es_layout_free(struct es_layout *layout)
 {
     if (!layout)
         return;
-    for (uint32_t i = 0; i < layout->n_levels; i++)
+    for (uint32_t i = 0; layout->levels && i < layout->n_levels; i++)
         free(layout->levels[i].text);
     free(layout->levels);
     free(layout);

@@ -72,7 +72,7 @@ hid_t es_contents_put_names(struct es_h5 *h5, hid_t file, const struct es_store_
         es_h5_nomem(h5);
     hid_t type = es_h5_string_type(h5);
     hid_t dataset = create_dataset(h5, file, variable->path, type, 1, &dims, NULL);
-    if (h5->rc == 0) {
+    if (names && h5->rc == 0) {
         const char *text = texts->data;
         for (uint32_t i = 0; i < n; i++) {
             names[i] = text;
@@ -108,7 +108,7 @@ static hid_t put_layer_axis(struct es_h5 *h5, hid_t file, const struct es_grid *
     if (!layers)
         es_h5_nomem(h5);
     hid_t dataset = es_contents_create(h5, file, &variable, 1, &dims, NULL, NULL);
-    if (h5->rc == 0) {
+    if (layers && h5->rc == 0) {
         for (uint32_t i = 0; i < dims; i++)
             layers[i] = es_grid_layer(grid, i);
         es_h5_ok(h5, H5Dwrite(dataset, H5T_NATIVE_INT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, layers));
@@ -127,7 +127,7 @@ static void put_step(struct es_h5 *h5, hid_t file, const struct es_grid *grid, h
     if (!steps)
         es_h5_nomem(h5);
     hid_t dataset = es_contents_create(h5, file, &variable, 1, &dims, NULL, &scale);
-    if (h5->rc == 0) {
+    if (steps && h5->rc == 0) {
         for (uint32_t i = 0; i < dims; i++)
             steps[i] = es_grid_step(grid, i);
         es_h5_ok(h5, H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, steps));

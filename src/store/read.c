@@ -23,6 +23,7 @@ struct open_store {
 /* Checks the seal, then opens with HDF5. On failure nothing is open. */
 static int open_store(struct open_store *store, const char *path, struct es_err *err)
 {
+    *store = (struct open_store){.file = -1};
     store->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (store->fd < 0)
         return es_err_sys(err, errno, doing, path);

@@ -189,7 +189,8 @@ void es_store_box_shape(const hsize_t dims[ES_N_AXES], hsize_t ret_shape[ES_N_AX
     hsize_t room = ES_STORE_BLOCK;
     for (int axis = ES_N_AXES - 1; axis >= 0; axis--) {
         ret_shape[axis] = dims[axis] < room ? dims[axis] : room;
-        room /= ret_shape[axis]; /* 1 from here on, when this is but a part of the axis */
+        if (ret_shape[axis] > 1)
+            room /= ret_shape[axis]; /* 1 from here on, when this is but a part of the axis */
     }
 }
 

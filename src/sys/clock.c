@@ -113,7 +113,8 @@ static bool take_date_time(const char **text, int64_t *ret_unix_s)
     if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 ||
         min > 59 || s > 60)
         return false;
-    *ret_unix_s = days_since_1970(year, month, day) * 86400 + hour * 3600 + min * 60 + s;
+    int64_t minutes = (days_since_1970(year, month, day) * 24 + hour) * 60 + min;
+    *ret_unix_s = minutes * 60 + s;
     return true;
 }
 
@@ -140,9 +141,11 @@ bool es_clock_parse_utc(const char *text, double *ret_unix_s)
         return false;
     double fraction = 0;
     if (text[0] == '.' && isdigit((unsigned char)text[1])) {
-        double unit = 0.1;
-        for (text++; isdigit((unsigned char)*text); text++, unit /= 10)
+        double unit = 1;
+        for (text++; isdigit((unsigned char)*text); text++) {
+            unit /= 10;
             fraction += (*text - '0') * unit;
+        }
     }
     int zone_s;
     if (!parse_zone(text, &zone_s))

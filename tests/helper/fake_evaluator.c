@@ -45,8 +45,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 struct options {
     bool persistent, reply_by_path, own_marker, no_result;
     bool error, retry, hang, ignore_term, garbage, wrong_unit, nan, twice, die_mid_line;

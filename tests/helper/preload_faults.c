@@ -15,7 +15,6 @@
  *
  * Nothing happens in other programs, to which the variables go too.
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -118,7 +117,7 @@ static void path_at(int dir_fd, const char *path, char ret_path[2 * PATH_MAX])
         (void)!getcwd(folder, sizeof folder);
     else if (path[0] != '/')
         path_of_fd(dir_fd, folder);
-    (void)snprintf(ret_path, 2 * PATH_MAX, "%s%s%s", folder, folder[0] ? "/" : "", path);
+    (void)snprintf(ret_path, (size_t)2 * PATH_MAX, "%s%s%s", folder, folder[0] ? "/" : "", path);
 }
 
 static void note(const char *call, const char *path)

@@ -1,6 +1,5 @@
 /* Preloaded: from MPI's start on, no eventfd can be had, so that the rank cannot start its worker.
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <mpi.h>

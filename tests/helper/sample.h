@@ -65,7 +65,7 @@ static inline char **sample_names(uint32_t n, void (*name_of)(uint32_t, char *))
 
 static inline void sample_free_names(char **names, uint32_t n)
 {
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; names && i < n; i++)
         free(names[i]);
     free(names);
 }

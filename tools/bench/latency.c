@@ -99,7 +99,7 @@ int main(int argc, char **argv)
     if (argc > 1)
         (void)es_parse_double(argv[1], &seconds);
     if (es_mpi_start(&mpi, &err) < 0 || mpi->size != 2) {
-        fprintf(stderr, "bench_latency: needs two ranks: %s\n", err.why);
+        (void)fprintf(stderr, "bench_latency: needs two ranks: %s\n", err.why);
         return 2;
     }
     if (mpi->rank == 0)

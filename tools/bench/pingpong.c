@@ -41,7 +41,7 @@ int main(int argc, char **argv)
         if (rank == 0)
             printf("%.6f\n", MPI_Wtime() - begun_s);
     } else if (rank == 0) {
-        fprintf(stderr, "usage: mpirun -n 2 bench_pingpong N_ROUND_TRIPS\n");
+        (void)fprintf(stderr, "usage: mpirun -n 2 bench_pingpong N_ROUND_TRIPS\n");
     }
     MPI_Finalize();
     return rc;

@@ -28,7 +28,7 @@ struct evaluator {
 
 static _Noreturn void die(const char *what)
 {
-    fprintf(stderr, "bench_pipe: %s\n", what);
+    (void)fprintf(stderr, "bench_pipe: %s\n", what);
     exit(1);
 }
 

@@ -44,7 +44,7 @@ static _Noreturn void die(const char *what, const struct es_err *err)
     char text[1024] = "";
     if (err)
         es_err_text(err, text, sizeof text);
-    fprintf(stderr, "bench_scan: %s %s\n", what, text);
+    (void)fprintf(stderr, "bench_scan: %s %s\n", what, text);
     exit(1);
 }
 

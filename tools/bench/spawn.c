@@ -52,14 +52,14 @@ int main(int argc, char **argv)
     }
     if (argc < 4 || !es_parse_int(argv[1], &n_processes) || !es_parse_int(argv[2], &n_in_flight) ||
         n_in_flight < 1) {
-        fprintf(
+        (void)fprintf(
             stderr,
             "usage: bench_spawn N_PROCESSES N_IN_FLIGHT [--markers DIR] COMMAND [ARGUMENT...]\n");
         return 2;
     }
     double begun_s = es_clock_mono_s();
     if (!run_all(n_processes, n_in_flight, markers_fd, command)) {
-        fprintf(stderr, "bench_spawn: %s failed\n", command[0]);
+        (void)fprintf(stderr, "bench_spawn: %s failed\n", command[0]);
         return 1;
     }
     printf("%.6f\n", es_clock_mono_s() - begun_s);

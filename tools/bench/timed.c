@@ -23,9 +23,9 @@ int main(int argc, char **argv)
     double begun_s = es_clock_mono_s();
     if (posix_spawnp(&pid, argv[1], NULL, NULL, argv + 1, environ) != 0 ||
         wait4(pid, &status, 0, &usage) < 0 || status != 0) {
-        fprintf(stderr, "bench_timed: %s failed\n", argv[1]);
+        (void)fprintf(stderr, "bench_timed: %s failed\n", argv[1]);
         return 1;
     }
-    fprintf(stderr, "%.6f %ld\n", es_clock_mono_s() - begun_s, usage.ru_maxrss);
+    (void)fprintf(stderr, "%.6f %ld\n", es_clock_mono_s() - begun_s, usage.ru_maxrss);
     return 0;
 }

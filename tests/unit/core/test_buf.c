@@ -48,7 +48,7 @@ static void test_grows_far(void **state)
     assert_false(buf.failed);
     assert_int_equal(buf.len, 50000);
     assert_int_equal(strlen(buf.data), 50000);
-    assert_memory_equal(buf.data + 5 * 1234, "01234", 5);
+    assert_memory_equal(buf.data + (size_t)5 * 1234, "01234", 5);
     es_buf_clear(&buf);
 }
 

@@ -161,7 +161,9 @@ static void unknown_checkpoints_are_taken_for_the_mean_of_the_known(void **state
 static void an_outlier_does_not_wreck_it(void **state)
 {
     (void)state;
-    for (double factor = 1e-4; factor < 1e5; factor *= 1e8) {
+    const double factors[] = {1e-4, 1e4};
+    for (int i = 0; i < 2; i++) {
+        double factor = factors[i];
         struct es_cost *cost = create(NULL);
         for (uint32_t id = 0; id < es_grid_n_units(grid); id++)
             observe(cost, id, truth(es_grid_unit(grid, id)));

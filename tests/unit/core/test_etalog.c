@@ -34,7 +34,7 @@ static void a_long_run_fits(void **state)
     (void)state;
     static struct es_eta_log log;
     const double end_s = 1e6;
-    for (double at_s = 0; at_s < end_s; at_s += 7)
+    for (int at_s = 0; at_s < end_s; at_s += 7)
         if (es_eta_log_is_due(&log, at_s))
             es_eta_log_add(&log, at_s, at_s < end_s / 2 ? end_s : end_s - at_s);
     assert_true(log.n > ES_ETA_MOMENTS / 4 && log.n <= ES_ETA_MOMENTS);

@@ -22,7 +22,7 @@ static void agrees_with_a_naive_search(void **state)
 {
     (void)state;
     struct es_heap_node nodes[N];
-    double keys[N];
+    double keys[N] = {0};
     bool in[N] = {false};
     uint32_t heap = ES_HEAP_EMPTY;
     struct es_rng rng;

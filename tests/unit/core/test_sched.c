@@ -306,7 +306,7 @@ static void an_idle_worker_gets_what_another_has_not_begun(void **state)
     (void)state;
     struct fixture f;
     struct es_action recall = recall_from_worker_0(&f);
-    uint32_t n = recall.n_layers, units[N_LAYERS];
+    uint32_t n = recall.n_layers, units[N_LAYERS] = {0};
     assert_true(n < 3); /* not the running one */
     for (uint32_t i = 0; i < n; i++)
         units[i] = id_of(&f, recall.checkpoint, recall.layers[i], recall.task);

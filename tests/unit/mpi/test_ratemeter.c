@@ -15,7 +15,7 @@ static void a_steady_rate_is_found(void **state)
     es_ratemeter_add(&meter, 100, 0);
     assert_true(isnan(es_ratemeter_per_s(&meter)));
     for (int s = 1; s <= 30; s++)
-        es_ratemeter_add(&meter, 100 + s, (uint64_t)(7 * s));
+        es_ratemeter_add(&meter, 100 + s, 7 * (uint64_t)s);
     assert_true(fabs(es_ratemeter_per_s(&meter) - 7) < 1e-9);
 }
 

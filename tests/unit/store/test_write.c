@@ -270,9 +270,9 @@ static void test_evaluator_attributes(void **state)
 static void test_broken_metric_names(void **state)
 {
     struct fixture *fixture = *state;
-    struct sample sample;
+    struct sample sample = {0};
     struct es_result result;
-    uint32_t first;
+    uint32_t first = 0;
     assert_int_equal(sample_create((struct sample_size){1, 1, 1, 0}, &sample), 0);
     es_result_init(&result);
     es_result_add_metric(&result, "te\xffst", "", "line\nfeed", 0.5);
