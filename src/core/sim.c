@@ -67,8 +67,6 @@ struct sim {
     struct es_heap_node *end_nodes, *join_nodes, *leave_nodes; /* [n_workers] */
     uint32_t ends, joins, leaves;                              /* heaps by time */
     struct channel to_workers, to_coordinator;
-    uint32_t
-        last_addressed; /* of the actions in hand: those in a row for one worker are one message */
     bool no_memory;
     struct es_eta_log etas;
     struct es_sim_result result;
@@ -258,7 +256,7 @@ static void leave(struct sim *sim, uint32_t worker)
 static void act(struct sim *sim)
 {
     struct es_action action;
-    uint32_t addressed = NONE;
+    uint32_t addressed = NONE; /* actions in a row for one worker are one message */
     while (es_sched_next_action(sim->sched, sim->now_s, &action)) {
         sim->result.n_messages += action.worker != addressed;
         addressed = action.worker;

@@ -37,16 +37,16 @@ int es_fifo_create(char **ret_path, int *ret_fd, struct es_err *err)
 {
     const char *folder = getenv("TMPDIR");
     struct es_buf path = {0};
-    int fd = -1, rc = 0;
+    int fd;
     if ((!folder || !folder[0] || make(&path, folder) < 0) && make(&path, "/tmp") < 0) {
-        rc = es_err_sys(err, errno, "making a FIFO for replies", "/tmp");
+        int rc = es_err_sys(err, errno, "making a FIFO for replies", "/tmp");
         es_buf_clear(&path);
         return rc;
     }
     /* Open for writing too, it has a writer for ever: no end of file, no hang-up. */
     fd = open(path.data, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
-        rc = es_err_sys(err, errno, "opening the FIFO for replies", path.data);
+        int rc = es_err_sys(err, errno, "opening the FIFO for replies", path.data);
         es_fifo_remove(path.data);
         return rc;
     }

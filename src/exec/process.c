@@ -141,9 +141,10 @@ bool es_process_ended(const struct es_process *process, struct es_process_end *r
     if (info.si_pid != process->pid)
         return false;
     es_process_signal(process, SIGKILL);
-    *ret_end = info.si_code == CLD_EXITED
-                   ? (struct es_process_end){.exit_code = info.si_status}
-                   : (struct es_process_end){.exit_code = -1, .signal = info.si_status};
+    if (info.si_code == CLD_EXITED)
+        *ret_end = (struct es_process_end){.exit_code = info.si_status};
+    else
+        *ret_end = (struct es_process_end){.exit_code = -1, .signal = info.si_status};
     return true;
 }
 

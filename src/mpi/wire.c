@@ -497,7 +497,7 @@ int es_drain_decode(const struct es_message *message, double *ret_grace_s)
 {
     struct es_wire_reader reader = es_wire_read(message);
     double grace_s = es_wire_get_f64(&reader);
-    if (finish(&reader) < 0 || !(grace_s >= 0 || grace_s < 0))
+    if (finish(&reader) < 0 || isnan(grace_s))
         return ES_ERR_PROTOCOL;
     *ret_grace_s = grace_s;
     return 0;

@@ -217,11 +217,9 @@ static void compare_field(struct es_buf *text, const char *section, const char *
     es_buf_clear(&is);
 }
 
-static void compare_variable(struct es_buf *text, const struct es_env_var *before,
+static void compare_variable(struct es_buf *text, const char *name, const struct es_env_var *before,
                              const struct es_env_var *now)
 {
-    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): one of them is there */
-    const char *name = before ? before->name : now->name;
     struct es_buf was = {0}, is = {0};
     if (before)
         put_string(&was, before->value);
@@ -242,7 +240,8 @@ static void compare_env(struct es_buf *text, const struct es_job *before, const 
     const size_t n_b = before->evaluator.n_env, n_n = now->evaluator.n_env;
     for (size_t i = 0, k = 0; i < n_b || k < n_n;) {
         int order = i == n_b ? 1 : k == n_n ? -1 : strcmp(b[i].name, n[k].name);
-        compare_variable(text, order <= 0 ? &b[i++] : NULL, order >= 0 ? &n[k++] : NULL);
+        const char *name = order <= 0 ? b[i].name : n[k].name;
+        compare_variable(text, name, order <= 0 ? &b[i++] : NULL, order >= 0 ? &n[k++] : NULL);
     }
 }
 

@@ -193,7 +193,7 @@ int open(const char *path, int flags, ...)
 {
     va_list args;
     va_start(args, flags);
-    mode_t mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;
+    mode_t mode = (flags & O_CREAT) ? va_arg(args, mode_t) : 0;
     va_end(args);
     if (fails(judge(kind_of_open(flags), AT_FDCWD, path)))
         return -1;
@@ -204,7 +204,7 @@ int openat(int dir_fd, const char *path, int flags, ...)
 {
     va_list args;
     va_start(args, flags);
-    mode_t mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;
+    mode_t mode = (flags & O_CREAT) ? va_arg(args, mode_t) : 0;
     va_end(args);
     if (fails(judge(kind_of_open(flags), dir_fd, path)))
         return -1;

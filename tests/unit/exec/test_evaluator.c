@@ -49,8 +49,10 @@ static int setup(void **state)
     if (!f)
         return -1;
     (void)snprintf(f->folder, sizeof f->folder, "%.40s/es-eval-XXXXXX", parent ? parent : "/tmp");
-    if (!mkdtemp(f->folder))
+    if (!mkdtemp(f->folder)) {
+        free(f);
         return -1;
+    }
     f->dir_fd = open(f->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     f->child_fd = es_signal_open_child();
     f->spec = (struct es_evaluator_spec){.command = f->command,

@@ -39,7 +39,7 @@ int openat(int dir_fd, const char *path, int flags, ...)
 {
     va_list args;
     va_start(args, flags);
-    mode_t mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;
+    mode_t mode = (flags & O_CREAT) ? va_arg(args, mode_t) : 0;
     va_end(args);
     if (flags & O_DIRECTORY && strstr(path, "layer_"))
         record("folder");
