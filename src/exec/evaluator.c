@@ -140,13 +140,6 @@ void es_evaluator_free(struct es_evaluator *evaluator)
 
 /* ------------------------------------------------------------------------------ outcomes */
 
-static int64_t after_ns(int64_t now_ns, double seconds)
-{
-    if (!(seconds > 0))
-        return now_ns;
-    return seconds < 1e9 ? now_ns + (int64_t)(seconds * 1e9) : never_ns;
-}
-
 static void copy_tail(struct es_evaluator *evaluator)
 {
     struct es_outcome *outcome = &evaluator->outcome;
@@ -235,7 +228,7 @@ static void send_request(struct es_evaluator *evaluator)
             es_fd_close(&process->stdin_fd);
             evaluator->fault = "it closed its standard input";
             begin_end(evaluator, ES_OUTCOME_GARBAGE,
-                      after_ns(es_clock_mono_ns(), closed_stdin_grace_s));
+                      es_clock_after_ns(es_clock_mono_ns(), closed_stdin_grace_s));
             break;
         }
         es_buf_consume(unsent, (size_t)n);
@@ -324,7 +317,7 @@ static void enforce_times(struct es_evaluator *evaluator, int64_t now_ns)
         if (evaluator->ending == ES_OUTCOME_NONE)
             evaluator->ending = ES_OUTCOME_TIMEOUT;
         evaluator->term_ns = never_ns;
-        evaluator->kill_ns = after_ns(now_ns, evaluator->spec.kill_after_s);
+        evaluator->kill_ns = es_clock_after_ns(now_ns, evaluator->spec.kill_after_s);
         evaluator->terminated = true;
         es_process_signal(&evaluator->process, SIGTERM);
     }
@@ -433,7 +426,8 @@ int es_evaluator_begin(struct es_evaluator *evaluator, const struct es_evaluator
     es_log_begin(&evaluator->log, request->output_dir_fd);
     evaluator->busy = true;
     if (evaluator->spec.timeout_s > 0)
-        evaluator->term_ns = after_ns(evaluator->outcome.begun_ns, evaluator->spec.timeout_s);
+        evaluator->term_ns =
+            es_clock_after_ns(evaluator->outcome.begun_ns, evaluator->spec.timeout_s);
     send_request(evaluator);
     return 0;
 }
@@ -443,13 +437,13 @@ void es_evaluator_stop(struct es_evaluator *evaluator, double grace_s)
     if (evaluator->process.pid < 0)
         return;
     evaluator->stopping = true;
-    begin_end(evaluator, ES_OUTCOME_STOPPED, after_ns(es_clock_mono_ns(), grace_s));
+    begin_end(evaluator, ES_OUTCOME_STOPPED, es_clock_after_ns(es_clock_mono_ns(), grace_s));
     send_request(evaluator); /* what is left of it; then closes stdin */
 }
 
 void es_evaluator_hurry(struct es_evaluator *evaluator, double kill_after_s)
 {
-    int64_t by_ns = after_ns(es_clock_mono_ns(), kill_after_s);
+    int64_t by_ns = es_clock_after_ns(es_clock_mono_ns(), kill_after_s);
     evaluator->spec.kill_after_s = kill_after_s;
     if (evaluator->kill_ns != never_ns && by_ns < evaluator->kill_ns)
         evaluator->kill_ns = by_ns;

@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "core/num.h"
 #include "exec/capture.h"
+#include "sys/await.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ANSWER_WITHIN_S 10.0
@@ -160,11 +160,8 @@ void es_slurm_free(struct es_slurm *slurm)
     if (!slurm)
         return;
     if (slurm->has_thread) {
-        struct timespec until;
         (void)eventfd_write(slurm->stop_fd, 1);
-        (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += JOIN_TIMEOUT_S;
-        if (pthread_timedjoin_np(slurm->thread, NULL, &until) != 0)
+        if (!es_await_thread(slurm->thread, JOIN_TIMEOUT_S))
             return; /* it still uses all this */
     }
     es_fd_close(&slurm->stop_fd);

@@ -253,7 +253,7 @@ void es_attempt_begin(struct es_attempt *attempt, struct es_unit unit, uint32_t 
         return;
     if (!attempt->evaluator) {
         double seconds = attempt->job->evaluator.null_seconds;
-        attempt->null_until_ns = attempt->begun_ns + (int64_t)(seconds * 1e9);
+        attempt->null_until_ns = es_clock_after_ns(attempt->begun_ns, seconds);
     } else if (hand_over(attempt, bundle, &err) < 0) {
         fail_with(attempt, &err);
     }

@@ -2,17 +2,15 @@
 
 #include "core/mem.h"
 #include "mpi/worker.h"
+#include "sys/await.h"
 #include "sys/clock.h"
 #include "sys/signal.h"
 
-#include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
-/* An evaluator that is slow to end gets QUIT_GRACE_S and a little more from the worker. */
+/* The worker gives an evaluator that is slow to end less than half of this. */
 #define JOIN_TIMEOUT_S 30
 
 /* Endpoints of the hub between the two threads. */
@@ -125,10 +123,7 @@ void es_bridge_free(struct es_bridge *bridge)
     struct es_buf buf = {0};
     es_plain_encode(ES_MESSAGE_QUIT, &buf); /* does no harm where it had one */
     (void)es_transport_send_buf(bridge->local, WORKER_THREAD, &buf);
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += JOIN_TIMEOUT_S;
-    if (pthread_timedjoin_np(bridge->worker_thread, NULL, &until) != 0)
+    if (!es_await_thread(bridge->worker_thread, JOIN_TIMEOUT_S))
         return; /* it hangs in a file server: the process ends without it */
     es_local_hub_free(bridge->hub);
     free(bridge);
@@ -214,12 +209,9 @@ static void wait_for_events(const struct wait *wait, int local_fd, int signal_fd
         {.fd = local_fd, .events = POLLIN},
         {.fd = signal_fd, .events = POLLIN},
     };
-    double due_s = es_pulse_due_s(wait->pulse) - es_clock_mono_s();
-    int64_t wait_ns = es_transport_interval_ns(wait->mpi);
-    if ((int64_t)(due_s * 1e9) < wait_ns)
-        wait_ns = due_s > 0 ? (int64_t)(due_s * 1e9) : 0;
-    struct timespec timeout = {wait_ns / ES_NS_PER_S, wait_ns % ES_NS_PER_S};
-    (void)ppoll(fds, 3, &timeout, NULL);
+    int64_t due_ns = es_clock_after_ns(0, es_pulse_due_s(wait->pulse) - es_clock_mono_s());
+    int64_t interval_ns = es_transport_interval_ns(wait->mpi);
+    es_await_fds(fds, 3, due_ns < interval_ns ? due_ns : interval_ns);
 }
 
 static bool is_exit(const struct es_message *message, struct es_exit *ret_exit)

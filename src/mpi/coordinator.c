@@ -1,14 +1,13 @@
 #include "mpi/coordinator_state.h"
 
 #include "core/mem.h"
+#include "sys/await.h"
 #include "sys/clock.h"
 
 #include <math.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define RETRY_DELAY_S 1.0
 /* What others do is asked after so often, once nothing is left but that. */
@@ -74,14 +73,9 @@ static void wait_for_events(struct es_coordinator *c, double until_s)
         {.fd = es_transport_fd(c->config->transport), .events = POLLIN},
         {.fd = c->config->signal_fd, .events = POLLIN},
     };
-    double wait_s = until_s - es_clock_mono_s();
-    int64_t wait_ns = es_transport_interval_ns(c->config->transport);
-    if (wait_s < 0)
-        wait_s = 0;
-    if (wait_s < 3600 && (int64_t)(wait_s * 1e9) < wait_ns)
-        wait_ns = (int64_t)(wait_s * 1e9);
-    struct timespec timeout = {wait_ns / ES_NS_PER_S, wait_ns % ES_NS_PER_S};
-    (void)ppoll(fds, 2, wait_ns == INT64_MAX ? NULL : &timeout, NULL);
+    int64_t due_ns = es_clock_after_ns(0, until_s - es_clock_mono_s());
+    int64_t interval_ns = es_transport_interval_ns(c->config->transport);
+    es_await_fds(fds, 2, due_ns < interval_ns ? due_ns : interval_ns);
 }
 
 static double next_due_s(const struct es_coordinator *c)

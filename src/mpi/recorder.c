@@ -6,11 +6,9 @@
 #include "run/progress.h"
 #include "run/status.h"
 #include "run/tally.h"
-#include "sys/atomicfile.h"
+#include "sys/await.h"
 #include "sys/clock.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -354,11 +352,8 @@ static void wait_for_work(struct es_recorder *recorder)
         wait_s = fmin(wait_s, look_wait_s(recorder));
         if (wait_s <= 0)
             return;
-        struct timespec until;
-        int64_t until_ns = es_clock_mono_ns() + (int64_t)(wait_s * 1e9) + 1;
-        until.tv_sec = until_ns / ES_NS_PER_S;
-        until.tv_nsec = until_ns % ES_NS_PER_S;
-        if (pthread_cond_timedwait(&recorder->wake, &recorder->mutex, &until) == ETIMEDOUT)
+        int64_t until_ns = es_clock_after_ns(es_clock_mono_ns(), wait_s) + 1;
+        if (!es_await_cond(&recorder->wake, &recorder->mutex, until_ns))
             return;
     }
 }
@@ -472,11 +467,7 @@ int es_recorder_start(const struct es_recorder_config *config, struct es_recorde
     recorder->snapshot_due_s = es_clock_mono_s() + SNAPSHOT_FIRST_S;
     es_result_init(&recorder->result);
     pthread_mutex_init(&recorder->mutex, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&recorder->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    es_await_init_cond(&recorder->wake);
     int rc = es_tally_create(config->units, config->company ? config->company->layout : NULL,
                              config->run_dir, &recorder->tally, err);
     if (rc == 0)

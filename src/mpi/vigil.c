@@ -1,16 +1,14 @@
 #include "mpi/vigil.h"
 
 #include "core/mem.h"
+#include "sys/await.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/signal.h"
 
 #include <errno.h>
 #include <math.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* Outlives a vigil that is left. */
 struct task {
@@ -64,12 +62,11 @@ static bool wait_for_end(const struct es_vigil *vigil, int end_fd, double until_
 {
     struct pollfd fds[2] = {{.fd = end_fd, .events = POLLIN},
                             {.fd = vigil->signal_fd, .events = POLLIN}};
-    int64_t wait_ns = (int64_t)(fmax(until_s - es_clock_mono_s(), 0) * 1e9);
+    int64_t wait_ns = es_clock_after_ns(0, until_s - es_clock_mono_s());
     int64_t interval_ns = es_transport_interval_ns(vigil->transport);
     if (!es_transport_flushed(vigil->transport) && interval_ns < wait_ns)
         wait_ns = interval_ns;
-    struct timespec timeout = {wait_ns / ES_NS_PER_S, wait_ns % ES_NS_PER_S};
-    (void)ppoll(fds, 2, &timeout, NULL);
+    es_await_fds(fds, 2, wait_ns);
     return fds[0].revents != 0;
 }
 

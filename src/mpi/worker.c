@@ -1,23 +1,20 @@
 #include "mpi/worker.h"
 
+#include "core/mem.h"
 #include "evalsweep/jobfile.h"
 #include "exec/evaluator.h"
 #include "mpi/attempt.h"
 #include "mpi/backlog.h"
 #include "run/lease.h"
+#include "sys/await.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/signal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 /* Results wait at most this long for others to share their message. */
 #define FLUSH_NS 10000000
@@ -30,7 +27,6 @@
  * and rank 0 writes up in what is left of that. */
 #define KILL_SOON_S 0.4
 #define QUIT_GRACE_S 10.0
-#define LONGEST_S 1e9
 #define LOG_LIMIT_BYTES ((size_t)16 << 20)
 
 struct worker {
@@ -112,7 +108,7 @@ static void add_plain_result(struct worker *w, struct es_unit unit, enum es_resu
 static int make_env(struct worker *w, size_t *ret_n, struct es_err *err)
 {
     size_t n = 0;
-    w->env = calloc(w->job->evaluator.n_env + 2, sizeof *w->env);
+    w->env = es_mem_calloc(w->job->evaluator.n_env + 2, sizeof *w->env);
     if (!w->env)
         return es_err_nomem(err, "preparing the evaluator's environment");
     if (w->config.device_variable[0])
@@ -240,7 +236,7 @@ static bool drain(struct worker *w, const struct es_message *message)
     if (es_drain_decode(message, &grace_s) < 0)
         return false;
     w->is_draining = true;
-    w->drain_until_ns = es_clock_mono_ns() + (int64_t)(fmin(fmax(grace_s, 0), LONGEST_S) * 1e9);
+    w->drain_until_ns = es_clock_after_ns(es_clock_mono_ns(), grace_s);
     w->attempt.was_interrupted = true;
     if (w->job)
         return_backlog(w);
@@ -394,13 +390,11 @@ static void wait_for_events(struct worker *w)
         {.fd = es_transport_fd(w->args->transport), .events = POLLIN},
         {.fd = w->child_fd, .events = POLLIN},
     };
-    nfds_t n = 2;
+    size_t n = 2;
     if (w->evaluator)
-        n += (nfds_t)es_evaluator_poll_fds(w->evaluator, fds + 2);
-    int64_t deadline_ns = next_deadline_ns(w), now_ns = es_clock_mono_ns();
-    int64_t wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-    struct timespec timeout = {wait_ns / ES_NS_PER_S, wait_ns % ES_NS_PER_S};
-    (void)ppoll(fds, n, deadline_ns == INT64_MAX ? NULL : &timeout, NULL);
+        n += es_evaluator_poll_fds(w->evaluator, fds + 2);
+    int64_t deadline_ns = next_deadline_ns(w);
+    es_await_fds(fds, n, deadline_ns == INT64_MAX ? INT64_MAX : deadline_ns - es_clock_mono_ns());
     while (es_signal_take(w->child_fd) > 0)
         ;
 }

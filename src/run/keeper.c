@@ -1,16 +1,16 @@
 #include "run/keeper.h"
 
 #include "core/mem.h"
+#include "sys/await.h"
 #include "sys/clock.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct es_keeper {
     struct es_lock *lock;
-    int64_t interval_ns;
+    double interval_s;
     pthread_t thread;
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t wake;
@@ -21,12 +21,8 @@ struct es_keeper {
 /* Waits one interval, with the mutex held. */
 static void wait_for_beat(struct es_keeper *keeper)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + keeper->interval_ns;
-    until.tv_sec += ns / ES_NS_PER_S;
-    until.tv_nsec = ns % ES_NS_PER_S;
-    while (!keeper->is_ending && pthread_cond_timedwait(&keeper->wake, &keeper->mutex, &until) == 0)
+    int64_t until_ns = es_clock_after_ns(es_clock_mono_ns(), keeper->interval_s);
+    while (!keeper->is_ending && es_await_cond(&keeper->wake, &keeper->mutex, until_ns))
         ;
 }
 
@@ -60,13 +56,9 @@ int es_keeper_start(struct es_lock *lock, double interval_s, struct es_keeper **
     if (!keeper)
         return es_err_nomem(err, "keeping the lock");
     keeper->lock = lock;
-    keeper->interval_ns = (int64_t)(interval_s * (double)ES_NS_PER_S);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    keeper->interval_s = interval_s;
     pthread_mutex_init(&keeper->mutex, NULL);
-    pthread_cond_init(&keeper->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    es_await_init_cond(&keeper->wake);
     int failed = pthread_create(&keeper->thread, NULL, keeper_main, keeper);
     if (failed) {
         keeper_free(keeper);

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <time.h>
 
+#define LIFETIME_S 4e9
+
 int64_t es_clock_mono_ns(void)
 {
     struct timespec t;
@@ -21,6 +23,13 @@ double es_clock_wall_s(void)
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+int64_t es_clock_after_ns(int64_t from_ns, double seconds)
+{
+    if (!(seconds > 0))
+        return from_ns;
+    return seconds < LIFETIME_S ? from_ns + (int64_t)(seconds * (double)ES_NS_PER_S) : INT64_MAX;
 }
 
 /* Times whose year has four digits: from 0000-03-01 to before 10000-01-01. */

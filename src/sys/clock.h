@@ -11,6 +11,10 @@ int64_t es_clock_mono_ns(void);
 double es_clock_mono_s(void);
 double es_clock_wall_s(void);
 
+/* So many seconds after a point in time (none, if they are negative or NaN); INT64_MAX, which is
+ * never: more than a lifetime. */
+int64_t es_clock_after_ns(int64_t from_ns, double seconds);
+
 /* "2026-01-15T04:52:14Z", to the second; "" for NaN. */
 void es_clock_format_utc(double unix_s, char ret_text[24]);
 

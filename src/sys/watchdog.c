@@ -1,13 +1,12 @@
 #include "sys/watchdog.h"
 
 #include "core/mem.h"
+#include "sys/await.h"
 #include "sys/clock.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct es_watchdog {
     int64_t fires_ns;
@@ -22,11 +21,9 @@ struct es_watchdog {
 static void *watchdog_main(void *arg)
 {
     struct es_watchdog *watchdog = arg;
-    const struct timespec until = {watchdog->fires_ns / ES_NS_PER_S,
-                                   watchdog->fires_ns % ES_NS_PER_S};
     pthread_mutex_lock(&watchdog->mutex);
     while (!watchdog->is_stopped &&
-           pthread_cond_timedwait(&watchdog->wake, &watchdog->mutex, &until) != ETIMEDOUT)
+           es_await_cond(&watchdog->wake, &watchdog->mutex, watchdog->fires_ns))
         ;
     bool fires = !watchdog->is_stopped;
     pthread_mutex_unlock(&watchdog->mutex);
@@ -48,15 +45,11 @@ int es_watchdog_start(double limit_s, void (*fire)(void *context), void *context
     struct es_watchdog *watchdog = es_mem_calloc(1, sizeof *watchdog);
     if (!watchdog)
         return es_err_nomem(err, "starting a watchdog");
-    watchdog->fires_ns = es_clock_mono_ns() + (int64_t)(limit_s * (double)ES_NS_PER_S);
+    watchdog->fires_ns = es_clock_after_ns(es_clock_mono_ns(), limit_s);
     watchdog->fire = fire;
     watchdog->context = context;
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&watchdog->mutex, NULL);
-    pthread_cond_init(&watchdog->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    es_await_init_cond(&watchdog->wake);
     int failed = pthread_create(&watchdog->thread, NULL, watchdog_main, watchdog);
     if (failed) {
         watchdog_free(watchdog);

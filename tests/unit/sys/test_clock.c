@@ -28,6 +28,18 @@ static void test_monotonic(void **state)
     assert_true(seconds <= (double)es_clock_mono_ns() * 1e-9);
 }
 
+static void test_after(void **state)
+{
+    (void)state;
+    static const struct {
+        double seconds;
+        int64_t after_ns;
+    } rows[] = {{0, 7},  {1.5, 1500000007}, {3e9, 3000000000000000007},    {1e300, INT64_MAX},
+                {-1, 7}, {(double)NAN, 7},  {(double)INFINITY, INT64_MAX}, {-(double)INFINITY, 7}};
+    for (size_t i = 0; i < N_ROWS(rows); i++)
+        assert_true(es_clock_after_ns(7, rows[i].seconds) == rows[i].after_ns);
+}
+
 static void test_wall(void **state)
 {
     (void)state;
@@ -155,9 +167,13 @@ static void test_parse_reads_what_format_wrote(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_monotonic), cmocka_unit_test(test_wall),
-        cmocka_unit_test(test_format),    cmocka_unit_test(test_format_every_day),
-        cmocka_unit_test(test_parse),     cmocka_unit_test(test_parse_reads_what_format_wrote),
+        cmocka_unit_test(test_monotonic),
+        cmocka_unit_test(test_after),
+        cmocka_unit_test(test_wall),
+        cmocka_unit_test(test_format),
+        cmocka_unit_test(test_format_every_day),
+        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_parse_reads_what_format_wrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
