@@ -3,7 +3,7 @@
 #include "cli/ending.h"
 #include "cli/say.h"
 #include "exec/device.h"
-#include "exec/evaluator.h"
+#include "exec/guard.h"
 #include "exec/slurm.h"
 #include "mpi/pulse.h"
 #include "sys/clock.h"

@@ -1,5 +1,5 @@
-/* Which GPU each worker gets, from what the ranks of a node see. Pure: the caller hands in the
- * facts.
+/* Which GPU each worker gets: every rank looks at what it sees, and rank 0 binds them all by these
+ * facts alone.
  *
  * A binding is kept if per-task variables are set, or if the lists of a node's ranks differ and
  * each has gpus_per_worker entries; otherwise local rank r takes gpus_per_worker entries from

@@ -141,8 +141,4 @@ void es_evaluator_take(struct es_evaluator *evaluator);
 /* The process id, or -1. */
 int es_evaluator_pid(const struct es_evaluator *evaluator);
 
-/* The guard: one small process a rank that kills the groups of its evaluators when the rank is
- * gone. es_guard_start is called before MPI_Init and before any thread. */
-int es_guard_start(struct es_err *err);
-
 #endif

@@ -1,6 +1,5 @@
 #include "exec/guard.h"
 
-#include "exec/evaluator.h"
 #include "sys/fd.h"
 
 #include <errno.h>

@@ -1,7 +1,10 @@
-/* What the evaluators of this process leave with the guard (es_guard_start, exec/evaluator.h), so
- * that it can clean up after a process that was killed: a page shared with it, hence at no cost a
- * unit and without a write that could block.
+/* The guard: one small process beside each rank, which kills the groups of the rank's evaluators
+ * and removes their FIFOs when the rank is gone, kill -9 included.
  *
+ * What there is to clean up stands in a page that is shared with it, hence at no cost a unit and
+ * without a write that could block:
+ *
+ *     es_guard_start(&err);                             // before MPI_Init and before any thread
  *     struct es_guard_cell *cell = es_guard_take();     // NULL when no guard was started: fine
  *     ... the spawned child stores its group before it runs the command ...
  *     es_guard_withdraw(cell);                          // before the child is reaped
@@ -12,6 +15,8 @@
 #ifndef ES_EXEC_GUARD_H
 #define ES_EXEC_GUARD_H
 
+#include "evalsweep/error.h"
+
 #include <stdatomic.h>
 
 #define ES_GUARD_PATH_SIZE 504
@@ -21,6 +26,9 @@ struct es_guard_cell {
     atomic_int group;              /* process group to kill; 0: none */
     char fifo[ES_GUARD_PATH_SIZE]; /* to remove, and the folder that holds it; "": none */
 };
+
+/* Starts the guard of this process, unless there is one. */
+int es_guard_start(struct es_err *err);
 
 /* A free cell; NULL without a guard or with all of them taken. */
 struct es_guard_cell *es_guard_take(void);

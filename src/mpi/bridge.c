@@ -188,15 +188,14 @@ static int keep_pulse(struct wait *wait, struct es_err *err)
     es_pulse_look(wait->pulse, es_clock_mono_s());
     while ((event = es_pulse_next(wait->pulse, &peer)) != ES_PULSE_NOTHING) {
         struct es_buf buf = {0};
-        struct es_message message;
         if (event == ES_PULSE_TURNED_DEAD)
             return es_err_set(err, ES_ERR_INTERNAL, "waiting for rank 0", NULL,
                               "nothing was heard of it for %.0f s: this rank ends too",
                               wait->silent_s);
+        if (event != ES_PULSE_BEAT_DUE)
+            continue;
         es_plain_encode(ES_MESSAGE_BEAT, &buf);
-        if (event == ES_PULSE_BEAT_DUE && es_message_take(&buf, &message) == 0)
-            (void)send_to_rank_0(wait, &message);
-        es_buf_clear(&buf);
+        (void)es_transport_send_buf(wait->mpi, 0, &buf); /* it counts as sent already */
     }
     return 0;
 }
@@ -244,16 +243,20 @@ int es_bridge_refuse(struct es_transport *mpi, const char *why,
     return rc;
 }
 
+static void send_drain(struct es_transport *transport, uint32_t dest, double grace_s)
+{
+    struct es_buf buf = {0};
+    es_drain_encode(grace_s, &buf);
+    (void)es_transport_send_buf(transport, dest, &buf);
+}
+
 /* A signal that stops this rank: its worker, at once, and rank 0 is told. A second SIGINT kills. */
 static void stop_worker(struct es_bridge *bridge, int number)
 {
-    struct es_buf buf = {0};
     bool must_kill = number == SIGINT && bridge->was_interrupted;
     bridge->was_interrupted |= number == SIGINT;
-    es_drain_encode(must_kill ? ES_DRAIN_KILL : 0, &buf);
-    (void)es_transport_send_buf(bridge->local, WORKER_THREAD, &buf);
-    es_drain_encode(0, &buf);
-    (void)es_transport_send_buf(bridge->mpi, 0, &buf);
+    send_drain(bridge->local, WORKER_THREAD, must_kill ? ES_DRAIN_KILL : 0);
+    send_drain(bridge->mpi, 0, 0);
 }
 
 static void take_signals(struct es_bridge *bridge, int signal_fd, bool rank_0_decides)
@@ -284,14 +287,6 @@ static int carry(struct es_bridge *bridge, struct wait *wait, bool *ret_has_exit
     return rc < 0 ? es_err_nomem(err, "passing messages on") : 0;
 }
 
-/* The worker's unit is given no time: the next start of the run may be near. */
-static void stop_at_once(struct es_bridge *bridge)
-{
-    struct es_buf buf = {0};
-    es_drain_encode(0, &buf);
-    (void)es_transport_send_buf(bridge->local, WORKER_THREAD, &buf);
-}
-
 int es_bridge_run(struct es_bridge *bridge, int signal_fd, bool rank_0_decides,
                   const struct es_pulse_limits *limits, struct es_exit *ret_exit,
                   struct es_err *err)
@@ -308,8 +303,8 @@ int es_bridge_run(struct es_bridge *bridge, int signal_fd, bool rank_0_decides,
         if (rc == 0)
             wait_for_events(&wait, es_transport_fd(bridge->local), signal_fd);
     }
-    if (rc < 0)
-        stop_at_once(bridge);
+    if (rc < 0) /* no time for the unit at hand: the next start of the run may be near */
+        send_drain(bridge->local, WORKER_THREAD, 0);
     es_pulse_free(wait.pulse);
     return rc;
 }

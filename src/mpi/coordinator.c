@@ -229,7 +229,7 @@ int es_coordinator_run(const struct es_coordinator_config *config,
     es_pulse_free(c.pulse);
     es_result_clear(&c.result);
     es_buf_clear(&c.message);
-    free(c.job_text.data);
+    es_buf_clear(&c.job_text);
     free(c.layers);
     free(c.worker_states);
     free(c.assign);

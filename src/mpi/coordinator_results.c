@@ -151,12 +151,10 @@ void es_coordinator_take_results(struct es_coordinator *c, uint32_t source,
     }
     if (is_out)
         return;
-    if (is_malformed) {
+    if (is_malformed || reader.failed)
         es_coordinator_lose(c, source, "it sent malformed results");
+    if (is_malformed)
         return; /* the recorder would believe it */
-    }
-    if (reader.failed)
-        es_coordinator_lose(c, source, "it sent malformed results");
     if (is_news)
         es_recorder_add(c->config->recorder, message);
     if (es_failures_is_bad(c->failures, source)) /* not before: all of the message was its own */

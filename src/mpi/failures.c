@@ -107,26 +107,17 @@ static int as_lost(const struct es_result_entry *entry, const struct es_result *
     return es_message_take(&buf, ret_message);
 }
 
-static int grow(struct record *record)
-{
-    size_t cap = record->cap ? 2 * record->cap : 4;
-    if (record->n < record->cap)
-        return 0;
-    struct doubt *grown = es_mem_resize(record->doubts, cap, sizeof *grown);
-    if (!grown)
-        return ES_ERR_NOMEM;
-    record->doubts = grown;
-    record->cap = cap;
-    return 0;
-}
-
 int es_failures_add(struct es_failures *failures, uint32_t worker,
                     const struct es_result_entry *entry, const struct es_result *result,
                     bool is_last, struct es_err *err)
 {
     struct record *record = &failures->records[worker];
     struct doubt doubt = {.unit_id = entry->unit_id};
-    if (grow(record) < 0 || (is_last && as_lost(entry, result, &doubt.message) < 0))
+    void *doubts = record->doubts;
+    if (es_mem_grow(&doubts, &record->cap, record->n + 1, sizeof doubt) < 0)
+        return es_err_nomem(err, "keeping a failure");
+    record->doubts = doubts;
+    if (is_last && as_lost(entry, result, &doubt.message) < 0)
         return es_err_nomem(err, "keeping a failure");
     record->doubts[record->n++] = doubt;
     count_reason(failures, es_result_text(result, result->reason), entry->unit_id);
@@ -156,14 +147,11 @@ uint32_t es_failures_confirm(struct es_failures *failures, uint32_t worker)
 
 void es_failures_disown(struct es_failures *failures, uint32_t unit_id)
 {
-    if (failures->n_forgiven == failures->forgiven_cap) {
-        size_t cap = failures->forgiven_cap ? 2 * failures->forgiven_cap : 16;
-        uint32_t *grown = es_mem_resize(failures->forgiven, cap, sizeof *grown);
-        if (!grown)
-            return; /* its failed.json stays until it is done */
-        failures->forgiven = grown;
-        failures->forgiven_cap = cap;
-    }
+    void *forgiven = failures->forgiven;
+    if (es_mem_grow(&forgiven, &failures->forgiven_cap, failures->n_forgiven + 1, sizeof unit_id) <
+        0)
+        return; /* its failed.json stays until it is done */
+    failures->forgiven = forgiven;
     failures->forgiven[failures->n_forgiven++] = unit_id;
 }
 

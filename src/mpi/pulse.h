@@ -3,8 +3,8 @@
  *     es_pulse_create(n_peers, &limits, now_s, &pulse, &err);
  *     es_pulse_watch(pulse, peer);                      // all others are left out
  *     each turn of a loop:
- *         es_pulse_heard(pulse, source)                 // for each message; tells what its state
- * was es_pulse_sent(pulse, dest)                    // for each message that is sent
+ *         before = es_pulse_heard(pulse, source)        // for each message: the state until then
+ *         es_pulse_sent(pulse, dest)                    // for each message that is sent
  *         es_pulse_look(pulse, now_s);
  *         while ((event = es_pulse_next(pulse, &peer)) != ES_PULSE_NOTHING) ...
  *         wait, at most until es_pulse_due_s(pulse)
