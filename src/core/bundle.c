@@ -11,9 +11,9 @@
 #define LOOK_COSTS 4
 /* A cost that changed by less does not change an order. */
 #define REFRESH_CHANGE 0.02
-/* Bundles passed over, at most, in search of one that the worker may run: refused are failed units,
+/* Bundles looked at, at most, in search of one that the worker may run: refused are failed units,
  * and near the end of the job's time those that are too long for this worker, but not for all. */
-#define SKIP_MOST 256
+#define LOOKED_AT_MOST 256
 
 /* Tasks rank so many times longer than expected while nothing is known of them: as long as they may
  * well be, and while nobody tries them, longer than any. */
@@ -172,22 +172,28 @@ bool es_bundle_has_for(const struct es_sched *sched, uint32_t bundle, uint32_t w
     return id != ES_NONE;
 }
 
+struct seeker {
+    const struct es_sched *sched;
+    uint32_t worker;
+};
+
+static bool has_for_seeker(void *context, uint32_t bundle)
+{
+    const struct seeker *seeker = context;
+    return es_bundle_has_for(seeker->sched, bundle, seeker->worker);
+}
+
+uint32_t es_bundle_first_in(const struct es_sched *sched, struct es_heap_node *nodes,
+                            uint32_t *heap, uint32_t n_most, uint32_t worker)
+{
+    struct seeker seeker = {.sched = sched, .worker = worker};
+    return es_heap_find(nodes, heap, n_most, has_for_seeker, &seeker);
+}
+
 uint32_t es_bundle_first_for(struct es_sched *sched, uint32_t group, uint32_t worker)
 {
-    uint32_t *heap = &sched->groups[group].bundles;
-    uint32_t skipped[SKIP_MOST];
-    uint32_t n_skipped = 0;
-    while (*heap != ES_HEAP_EMPTY && n_skipped < SKIP_MOST &&
-           !es_bundle_has_for(sched, *heap, worker)) {
-        skipped[n_skipped++] = *heap;
-        es_heap_remove(sched->bundle_nodes, heap, *heap);
-    }
-    uint32_t found = n_skipped < SKIP_MOST ? *heap : ES_NONE;
-    while (n_skipped > 0) {
-        uint32_t bundle = skipped[--n_skipped];
-        es_heap_set(sched->bundle_nodes, heap, bundle, sched->bundle_nodes[bundle].key);
-    }
-    return found;
+    return es_bundle_first_in(sched, sched->bundle_nodes, &sched->groups[group].bundles,
+                              LOOKED_AT_MOST, worker);
 }
 
 static void take_one(struct es_sched *sched, uint32_t bundle, uint32_t unit_id)

@@ -113,3 +113,27 @@ void es_heap_set(struct es_heap_node *nodes, uint32_t *heap, uint32_t item, doub
     nodes[item].prev = NONE;
     *heap = meld(nodes, *heap, item);
 }
+
+uint32_t es_heap_find(struct es_heap_node *nodes, uint32_t *heap, uint32_t n_most,
+                      bool (*suits)(void *context, uint32_t item), void *context)
+{
+    uint32_t found = NONE;
+    uint32_t passed = NONE; /* taken out meanwhile, linked through next */
+    for (uint32_t i = 0; i < n_most && *heap != NONE && found == NONE; i++) {
+        uint32_t item = *heap;
+        if (suits(context, item)) {
+            found = item;
+            continue;
+        }
+        es_heap_remove(nodes, heap, item);
+        nodes[item].next = passed;
+        passed = item;
+    }
+    while (passed != NONE) {
+        uint32_t item = passed;
+        passed = nodes[item].next;
+        nodes[item].next = NONE;
+        es_heap_set(nodes, heap, item, nodes[item].key);
+    }
+    return found;
+}

@@ -39,4 +39,9 @@ void es_heap_set(struct es_heap_node *nodes, uint32_t *heap, uint32_t item, doub
 /* Takes an item out; one that is in no heap is left alone. */
 void es_heap_remove(struct es_heap_node *nodes, uint32_t *heap, uint32_t item);
 
+/* The first item of the first n_most that suits, or ES_HEAP_EMPTY. `suits` must leave the heap
+ * alone; O(log n) for each item passed over. */
+uint32_t es_heap_find(struct es_heap_node *nodes, uint32_t *heap, uint32_t n_most,
+                      bool (*suits)(void *context, uint32_t item), void *context);
+
 #endif

@@ -123,7 +123,7 @@ static void recall_for(struct es_sched *sched, uint32_t thief, uint32_t victim, 
 {
     struct es_sched_worker *to = &sched->workers[thief];
     uint32_t bundle = es_bundle_of(sched, sched->workers[victim].queue.last);
-    double to_end_s = to->queue.n == 0 ? now_s : fmax(to->end_s, now_s);
+    double to_end_s = es_queue_end(sched, thief, now_s);
     if (bundle / sched->n_tasks != to->checkpoint)
         to_end_s += es_cost_load(sched->cost, bundle / sched->n_tasks);
     if (bundle != to->bundle)

@@ -7,19 +7,11 @@
  * long as a whole, and known better: only at the end, when no untouched checkpoint is left. */
 #define LONGER_TIMES 1.8
 #define LONGER_TIMES_SHARED 1.3
-/* Groups passed over, at most, in search of one with something for a worker (then the shortest
+/* Groups looked at, at most, in search of one with something for a worker (then the shortest
  * bundles are tried: sched_end.c). */
-#define SKIP_MOST 64
+#define LOOKED_AT_MOST 64
 /* What nobody waits to save. */
 #define NO_WAIT_S 0.001
-
-/* A point in time at which a worker could begin elsewhere: its queue is through, and what it needs
- * is loaded. */
-static double begin_at(const struct es_sched *sched, uint32_t worker, double now_s)
-{
-    const struct es_sched_worker *own = &sched->workers[worker];
-    return own->queue.n == 0 ? now_s : fmax(own->end_s, now_s);
-}
 
 /* Whether a worker that pays needs_s first begins earlier than others would. What should have begun
  * already is taken to be late for as long again. If an idle worker is to wait, *ret_retry_s is when
@@ -28,7 +20,7 @@ static bool is_worth(const struct es_sched *sched, uint32_t worker, double begin
                      double now_s, double *ret_retry_s)
 {
     if (sched->workers[worker].queue.n > 0)
-        return begins_s > begin_at(sched, worker, now_s) + needs_s;
+        return begins_s > es_queue_end(sched, worker, now_s) + needs_s;
     if (needs_s <= NO_WAIT_S || fabs(now_s - begins_s) >= needs_s)
         return true;
     *ret_retry_s = fmin(*ret_retry_s, begins_s + 1.001 * needs_s);
@@ -50,7 +42,7 @@ static uint32_t critical(struct es_sched *sched, uint32_t worker, double now_s)
 {
     const struct es_sched_worker *own = &sched->workers[worker];
     double end_s = now_s + es_sched_left_s(sched, now_s);
-    double begin_s = begin_at(sched, worker, now_s);
+    double begin_s = es_queue_end(sched, worker, now_s);
     double own_s = own->group == ES_NONE ? 0 : es_group_longest_s(sched, own->group);
     double touched_end_s = 0;
     uint32_t touched = sched->touched_longest, untouched = sched->untouched_longest;
@@ -89,15 +81,30 @@ static uint32_t rebalance(struct es_sched *sched, uint32_t worker, double now_s)
     double end_s = now_s + es_sched_left_s(sched, now_s);
     double speed = from->busy_speed - (own->counted ? own->counted_speed : 0);
     double work = from->work_s + from->busy_end - (own->counted ? own->counted_end : 0);
-    double begin_s = begin_at(sched, worker, now_s) + MOVE_LOADS * es_group_load_s(sched, group);
+    double begin_s =
+        es_queue_end(sched, worker, now_s) + MOVE_LOADS * es_group_load_s(sched, group);
     if (from->n_busy <= own->counted || work > speed * end_s || begin_s > end_s)
         return ES_NONE;
     double joined_end =
         to->work_s + to->busy_end +
-        own->speed * (begin_at(sched, worker, now_s) + es_group_load_s(sched, group));
+        own->speed * (es_queue_end(sched, worker, now_s) + es_group_load_s(sched, group));
     if (joined_end < end_s * (to->busy_speed + own->speed))
         return ES_NONE;
     return es_bundle_first_for(sched, group, worker);
+}
+
+/* Who looks for a group with something to run, and what was found there. */
+struct seeker {
+    struct es_sched *sched;
+    uint32_t worker;
+    uint32_t bundle;
+};
+
+static bool group_has_for_seeker(void *context, uint32_t group)
+{
+    struct seeker *seeker = context;
+    seeker->bundle = es_bundle_first_for(seeker->sched, group, seeker->worker);
+    return seeker->bundle != ES_NONE;
 }
 
 /* The first group of a heap with something that the worker may run; groups with nothing for it are
@@ -105,21 +112,10 @@ static uint32_t rebalance(struct es_sched *sched, uint32_t worker, double now_s)
 static uint32_t first_for(struct es_sched *sched, uint32_t *heap, uint32_t worker,
                           uint32_t *ret_group)
 {
-    uint32_t skipped[SKIP_MOST];
-    uint32_t n_skipped = 0, bundle = ES_NONE;
-    while (*heap != ES_HEAP_EMPTY && n_skipped < SKIP_MOST) {
-        *ret_group = *heap;
-        bundle = es_bundle_first_for(sched, *heap, worker);
-        if (bundle != ES_NONE)
-            break;
-        skipped[n_skipped++] = *heap;
-        es_heap_remove(sched->work_nodes, heap, *heap);
-    }
-    while (n_skipped > 0) {
-        uint32_t group = skipped[--n_skipped];
-        es_heap_set(sched->work_nodes, heap, group, sched->work_nodes[group].key);
-    }
-    return bundle;
+    struct seeker seeker = {.sched = sched, .worker = worker, .bundle = ES_NONE};
+    *ret_group =
+        es_heap_find(sched->work_nodes, heap, LOOKED_AT_MOST, group_has_for_seeker, &seeker);
+    return seeker.bundle;
 }
 
 /* What is left of the bundle that it has made the pass for. */

@@ -20,10 +20,9 @@ static bool is_known(const struct es_sched *sched, uint32_t bundle)
 /* Seconds from when a worker can begin with a bundle, its checkpoint loaded, to the end. */
 static double left_s(const struct es_sched *sched, uint32_t bundle, uint32_t worker)
 {
-    const struct es_sched_worker *own = &sched->workers[worker];
-    double begin_s = own->queue.n == 0 ? sched->now_s : fmax(own->end_s, sched->now_s);
+    double begin_s = es_queue_end(sched, worker, sched->now_s);
     uint32_t checkpoint = bundle / sched->n_tasks;
-    if (checkpoint != own->checkpoint)
+    if (checkpoint != sched->workers[worker].checkpoint)
         begin_s += es_cost_load(sched->cost, checkpoint);
     return sched->end_s - begin_s;
 }
@@ -68,20 +67,7 @@ void es_end_rank(struct es_sched *sched, uint32_t bundle)
 
 uint32_t es_end_shortest_for(struct es_sched *sched, uint32_t worker)
 {
-    uint32_t tried[TRIED_MOST], n = 0, found = ES_NONE;
-    while (sched->shortest != ES_HEAP_EMPTY && n < TRIED_MOST && found == ES_NONE) {
-        uint32_t bundle = sched->shortest;
-        tried[n++] = bundle;
-        if (es_bundle_has_for(sched, bundle, worker))
-            found = bundle;
-        else
-            es_heap_remove(sched->short_nodes, &sched->shortest, bundle);
-    }
-    for (n -= found != ES_NONE; n > 0;) {
-        uint32_t bundle = tried[--n];
-        es_heap_set(sched->short_nodes, &sched->shortest, bundle, sched->short_nodes[bundle].key);
-    }
-    return found;
+    return es_bundle_first_in(sched, sched->short_nodes, &sched->shortest, TRIED_MOST, worker);
 }
 
 /* Seconds of work, at speed 1, that anybody could still end in time. */

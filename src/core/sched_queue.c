@@ -145,6 +145,12 @@ static double held_s(const struct es_sched *sched, const struct es_sched_worker 
     return fmax(running_end(sched, own) - now_s, 0) + (own->queue_s - running_s) / own->speed;
 }
 
+double es_queue_end(const struct es_sched *sched, uint32_t worker, double now_s)
+{
+    const struct es_sched_worker *own = &sched->workers[worker];
+    return own->queue.n == 0 ? now_s : fmax(own->end_s, now_s);
+}
+
 bool es_queue_is_hungry(const struct es_sched *sched, uint32_t worker, double now_s)
 {
     const struct es_sched_worker *own = &sched->workers[worker];

@@ -146,6 +146,9 @@ double es_bundle_pass_s(const struct es_sched *sched, uint32_t bundle);
 void es_bundle_add(struct es_sched *sched, uint32_t unit_id);
 /* The first bundle of a group with a unit that this worker may run, or ES_NONE. */
 uint32_t es_bundle_first_for(struct es_sched *sched, uint32_t group, uint32_t worker);
+/* The same of a heap of bundles, of which so many are looked at. */
+uint32_t es_bundle_first_in(const struct es_sched *sched, struct es_heap_node *nodes,
+                            uint32_t *heap, uint32_t n_most, uint32_t worker);
 /* Whether a bundle has a unit that this worker may run. */
 bool es_bundle_has_for(const struct es_sched *sched, uint32_t bundle, uint32_t worker);
 /* Whether this worker may run the unit now: it did not fail there last, or nobody else is there. */
@@ -210,6 +213,8 @@ void es_queue_remove(struct es_sched *sched, uint32_t worker, uint32_t unit_id, 
 void es_queue_reprice(struct es_sched *sched, uint32_t worker);
 /* The most that a worker may still hold, in seconds, when it gets more. */
 double es_queue_wanted_most_s(const struct es_sched *sched);
+/* When a worker will be through with what it holds: now, if it holds nothing or is late. */
+double es_queue_end(const struct es_sched *sched, uint32_t worker, double now_s);
 /* Holds less than it should at this time. */
 bool es_queue_is_hungry(const struct es_sched *sched, uint32_t worker, double now_s);
 /* Expects more of a running unit that is overdue, or false. */

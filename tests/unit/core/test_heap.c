@@ -81,12 +81,40 @@ static void heaps_share_nodes(void **state)
     assert_int_equal(b, 1);
 }
 
+static bool is_item(void *context, uint32_t item)
+{
+    return item == *(const uint32_t *)context;
+}
+
+static void finds_what_suits_and_leaves_the_order(void **state)
+{
+    (void)state;
+    struct es_heap_node nodes[6];
+    uint32_t heap = ES_HEAP_EMPTY, wanted;
+    es_heap_init(nodes, 0, 6);
+    assert_int_equal(es_heap_find(nodes, &heap, 9, is_item, &wanted), ES_HEAP_EMPTY);
+    for (uint32_t item = 0; item < 5; item++)
+        es_heap_set(nodes, &heap, item, -(double)item);
+    for (uint32_t n_most = 0; n_most < 7; n_most++)
+        for (wanted = 0; wanted < 6; wanted++) { /* the last is not in the heap */
+            bool is_found = wanted < n_most && wanted < 5;
+            assert_int_equal(es_heap_find(nodes, &heap, n_most, is_item, &wanted),
+                             is_found ? wanted : ES_HEAP_EMPTY);
+        }
+    for (uint32_t expected = 0; expected < 5; expected++) {
+        assert_int_equal(heap, expected);
+        es_heap_remove(nodes, &heap, heap);
+    }
+    assert_int_equal(heap, ES_HEAP_EMPTY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_a_naive_search),
         cmocka_unit_test(equal_keys_come_by_number_whatever_came_before),
         cmocka_unit_test(heaps_share_nodes),
+        cmocka_unit_test(finds_what_suits_and_leaves_the_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
