@@ -31,7 +31,7 @@ wait_until_joined() {
 
 # kill_driver NAME: all of its ranks at once, as a node that fails would.
 kill_driver() {
-    pkill -9 -f "^$evalsweep run .*$1.json"
+    pkill -9 -f "^$evalsweep run (.* )?$1\\.json\$" # and of no other test that runs beside this one
 }
 
 run_is_complete() {
