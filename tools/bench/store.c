@@ -9,12 +9,15 @@
 #include "evalsweep/store.h"
 #include "sys/clock.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define NAME_SIZE 24
+#define N_WORKERS 64 /* four to a node */
 
 static _Noreturn void die(const char *what)
 {
@@ -71,13 +74,25 @@ static void fill(struct es_units *units, uint32_t n_metrics)
 {
     struct es_result result;
     const char **metrics = make_names("metric_", n_metrics);
+    const char **hosts = make_names("node", N_WORKERS / 4), **devices = make_names("", 4);
+    struct es_rng rng;
+    es_rng_init(&rng, 1);
     es_result_init(&result);
     for (uint32_t id = 0; id < es_grid_n_units(es_units_grid(units)); id++) {
         const struct es_file_id marker = {.inode = id + 1, .size_bytes = 400, .mtime_ns = id};
         es_result_reset(&result);
         result.main_score = 1.0 / (id + 1.0);
-        result.evaluation_time_s = 0.5 * id;
-        result.finished_s = 1.768e9 + id;
+        result.evaluation_time_s = 30 * es_rng_unit(&rng);
+        result.finished_s = floor(1.768e9 + id / (double)N_WORKERS + 600 * es_rng_unit(&rng));
+        result.started_s = result.finished_s - floor(result.evaluation_time_s);
+        result.pass_s = 20 * es_rng_unit(&rng);
+        result.score_s = es_rng_unit(&rng);
+        result.attempt = 1;
+        result.rank = (int32_t)es_rng_below(&rng, N_WORKERS);
+        result.host =
+            es_result_keep(&result, hosts[result.rank / 4], strlen(hosts[result.rank / 4]));
+        result.device =
+            es_result_keep(&result, devices[result.rank % 4], strlen(devices[result.rank % 4]));
         for (uint32_t m = 0; m < n_metrics; m++)
             es_result_add_metric(&result, "test", "default", metrics[m], id / (m + 1.5));
         if (es_units_set_result(units, id, ES_STATUS_DONE, &result, &marker) < 0)
@@ -85,6 +100,8 @@ static void fill(struct es_units *units, uint32_t n_metrics)
     }
     es_result_clear(&result);
     free_names(metrics);
+    free_names(hosts);
+    free_names(devices);
 }
 
 static long resident_bytes(void)
