@@ -48,8 +48,9 @@ int es_store_write_file(const char *path, const struct es_attribute *attributes,
 /* Reads what a store knows of the table's units, by name: status, scores, metrics, marker identity;
  * and what evaluators said of themselves. Units that are pending there, or excluded here, are left
  * as they are. ret_n_outside (may be NULL): done units of the store that the table's grid has not,
- * or excludes. ES_ERR_NOENT: there is none. ES_ERR_STORE: it is damaged or no store of ours;
- * nothing of it stays in the table, whose units are pending again. */
+ * or excludes. ES_ERR_NOENT: there is none, or one of an older schema, of which nothing is read.
+ * ES_ERR_STORE: it is damaged or no store of ours; nothing of it stays in the table, whose units
+ * are pending again. */
 int es_store_read(const char *path, struct es_units *units, uint32_t *ret_n_outside,
                   struct es_err *err);
 

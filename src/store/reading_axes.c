@@ -14,9 +14,9 @@ static void check_schema(struct es_h5 *h5, hid_t file)
         es_h5_fail(h5, ES_ERR_STORE, "its schema number is a list");
     if (h5->rc == 0)
         es_h5_ok(h5, H5Aread(attribute, H5T_NATIVE_INT32, &schema));
-    if (h5->rc == 0 && schema != ES_STORE_SCHEMA)
-        es_h5_fail(h5, ES_ERR_STORE, "its schema is %d; this program knows %d", schema,
-                   ES_STORE_SCHEMA);
+    if (h5->rc == 0 && schema != ES_STORE_SCHEMA) /* an older one is as good as none */
+        es_h5_fail(h5, schema > 0 && schema < ES_STORE_SCHEMA ? ES_ERR_NOENT : ES_ERR_STORE,
+                   "its schema is %d; this program knows %d", schema, ES_STORE_SCHEMA);
     es_h5_close(&space);
     es_h5_close(&attribute);
 }
