@@ -45,6 +45,35 @@ int es_store_write(const struct es_store_write *request, struct es_units *units,
 int es_store_write_file(const char *path, const struct es_attribute *attributes,
                         size_t n_attributes, struct es_units *units, struct es_err *err);
 
+/* One run of several that are written to one file. */
+struct es_store_run {
+    struct es_units *units;                /* its grid has the axes of the file's */
+    const struct es_attribute *attributes; /* [n_attributes]: texts of this run */
+    size_t n_attributes;
+};
+
+/* What es_store_merge writes. */
+struct es_store_merge {
+    const char *path;
+    const struct es_attribute *attributes; /* [n_attributes]: of the file */
+    size_t n_attributes;
+    const struct es_grid *grid; /* its axes are the file's */
+    const char *const *runs;    /* [n_runs] names, at least one, none twice */
+    uint32_t n_runs;
+    /* Gives the runs, one after the other; what it gives stays until it is called again, or
+     * es_store_merge returns. Its failure is that of es_store_merge. */
+    int (*load)(void *context, uint32_t run, struct es_store_run *ret_run, struct es_err *err);
+    void *context;
+};
+
+/* Writes the results of several runs to one file: the variables of a store with a dimension `run`
+ * before the others, whole or not at all. Of what there is in memory only one run is. */
+int es_store_merge(const struct es_store_merge *request, struct es_err *err);
+
+/* Whether a merge may be written to path: there is nothing, or an earlier merge. ES_ERR_USAGE: what
+ * is there is something else. */
+int es_store_check_merge(const char *path, struct es_err *err);
+
 /* Reads what a store knows of the table's units, by name: status, scores, metrics, marker identity;
  * and what evaluators said of themselves. Units that are pending there, or excluded here, are left
  * as they are. ret_n_outside (may be NULL): done units of the store that the table's grid has not,

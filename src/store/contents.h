@@ -6,26 +6,35 @@
 #include "evalsweep/store.h"
 #include "evalsweep/units.h"
 #include "store/h5.h"
+#include "store/longtable.h"
 #include "store/schema.h"
 
 /* Root attributes, axes, the variables over them and the long tables. The failure is h5's. */
 void es_contents_write(struct es_h5 *h5, hid_t file, const struct es_attribute *attributes,
                        size_t n_attributes, struct es_units *units);
 
-/* A variable, in one piece or in these chunks as suits its type (NULL: in one piece), each axis
- * attached to its scale (NULL: to none), described; to close. */
-hid_t es_contents_create(struct es_h5 *h5, hid_t file, const struct es_store_variable *variable,
-                         int n_axes, const hsize_t *dims, const hsize_t *chunk,
-                         const hid_t *scales);
+/* The same of several runs, which are loaded one after the other. */
+void es_contents_merge(struct es_h5 *h5, hid_t file, const struct es_store_merge *merge);
 
-/* A dimension and its coordinate: n texts, each with its NUL, one behind the other; to close. */
-hid_t es_contents_put_names(struct es_h5 *h5, hid_t file, const struct es_store_variable *variable,
-                            const struct es_buf *texts, uint32_t n);
+/* A variable, chunked as suits its type, each axis attached to its scale, described; to close. */
+hid_t es_contents_create(struct es_h5 *h5, hid_t file, const struct es_store_variable *variable,
+                         const struct es_store_shape *shape);
+
+/* A dimension that has no coordinate, as netCDF-4 writes one; to close. */
+hid_t es_contents_put_dimension(struct es_h5 *h5, hid_t file, const char *path,
+                                const struct es_store_shape *shape);
+
+/* n texts, each with its NUL, one behind the other: over the dimension of a scale, or (-1) a
+ * dimension and its coordinate; to close. */
+hid_t es_contents_put_texts(struct es_h5 *h5, hid_t file, const struct es_store_variable *variable,
+                            const struct es_buf *texts, uint32_t n, hid_t scale);
 
 void es_contents_make_group(struct es_h5 *h5, hid_t file, const char *name);
 
-/* The groups of metrics and of tries. */
-void es_contents_put_metrics(struct es_h5 *h5, hid_t file, struct es_units *units);
-void es_contents_put_tries(struct es_h5 *h5, hid_t file, struct es_units *units);
+/* The groups of metrics and of tries: how many rows a run has, and the rows. */
+hsize_t es_contents_n_metrics(const struct es_units *units);
+void es_contents_put_metrics(struct es_long_stream *stream, uint32_t run, struct es_units *units);
+hsize_t es_contents_n_tries(struct es_units *units);
+void es_contents_put_tries(struct es_long_stream *stream, uint32_t run, struct es_units *units);
 
 #endif

@@ -6,15 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PREFIX "evaluator_"
-
 static void put_item(struct es_h5 *h5, hid_t file, const struct es_attribute_item *item)
 {
-    char name[sizeof PREFIX + ES_ATTRIBUTE_NAME_LIMIT];
+    char name[sizeof ES_EVALUATOR_PREFIX + ES_ATTRIBUTE_NAME_LIMIT];
     const double number = es_attribute_number(item);
     const int8_t truth = number != 0;
     struct es_buf text = {0};
-    (void)snprintf(name, sizeof name, PREFIX "%.*s", (int)item->name_len, item->name);
+    (void)snprintf(name, sizeof name, ES_EVALUATOR_PREFIX "%.*s", (int)item->name_len, item->name);
     switch (es_attribute_kind(item)) {
     case ES_ATTRIBUTE_TEXT:
         es_attribute_text(item, &text);
@@ -75,10 +73,10 @@ static herr_t get_attribute(hid_t file, const char *name, const H5A_info_t *info
     struct es_attributes set = {0};
     struct es_buf text = {0};
     (void)info;
-    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
+    if (strncmp(name, ES_EVALUATOR_PREFIX, strlen(ES_EVALUATOR_PREFIX)) != 0)
         return 0;
     hid_t attribute = es_h5_id(getting->h5, H5Aopen(file, name, H5P_DEFAULT));
-    get_item(getting->h5, attribute, name + strlen(PREFIX), &set);
+    get_item(getting->h5, attribute, name + strlen(ES_EVALUATOR_PREFIX), &set);
     es_h5_close(&attribute);
     es_attributes_write(&set, &text);
     if (set.entries.failed || text.failed ||

@@ -7,6 +7,8 @@
 #include "evalsweep/units.h"
 #include "store/h5.h"
 
+#define ES_EVALUATOR_PREFIX "evaluator_"
+
 /* Writes the table's attributes. */
 void es_evaluator_attributes_put(struct es_h5 *h5, hid_t file, const struct es_units *units);
 

@@ -3,82 +3,85 @@
 #include "core/mem.h"
 #include "store/contents.h"
 
-#include <hdf5_hl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-void es_numbering_create(struct es_h5 *h5, const struct es_store_long *table,
-                         const struct es_units *units, struct es_numbering names[ES_LONG_N_NAMES])
+static enum es_name_kind kind_of(const struct es_long_stream *stream, int i)
 {
-    for (int i = 0; i < ES_LONG_N_NAMES; i++) {
-        enum es_name_kind kind = (enum es_name_kind)((int)table->first_kind + i);
-        uint32_t n = es_units_n_names(units, kind);
-        names[i] = (struct es_numbering){
-            .units = units, .kind = kind, .code = es_mem_calloc(n, sizeof *names[i].code)};
-        if (names[i].code)
-            memset(names[i].code, 0xff, n * sizeof *names[i].code);
-        else
-            es_h5_nomem(h5);
-    }
+    return (enum es_name_kind)((int)stream->table->first_kind + i);
 }
 
-void es_numbering_clear(struct es_numbering names[ES_LONG_N_NAMES])
+static void open_fields(struct es_long_stream *stream, bool grows)
 {
-    for (int i = 0; i < ES_LONG_N_NAMES; i++) {
-        free(names[i].code);
-        es_buf_clear(&names[i].texts);
-    }
-}
-
-void es_numbering_add(struct es_numbering *names, uint32_t code)
-{
-    names->code[code] = names->n++;
-    es_buf_puts_utf8(&names->texts, es_units_name(names->units, names->kind, code));
-    es_buf_putc(&names->texts, '\0');
-}
-
-/* The dimension `row`, which has no coordinate: how netCDF-4 writes one. */
-static hid_t put_row_dimension(struct es_h5 *h5, hid_t file, const char *path, hsize_t n_rows)
-{
-    char label[80];
-    (void)snprintf(label, sizeof label,
-                   "This is a netCDF dimension but not a netCDF variable. %9llu",
-                   (unsigned long long)n_rows);
-    hid_t list = es_h5_id(h5, H5Pcreate(H5P_DATASET_CREATE));
-    es_h5_set_creation(h5, list, false);
-    hid_t space = es_h5_id(h5, H5Screate_simple(1, &n_rows, NULL));
-    hid_t scale = -1;
-    if (h5->rc == 0)
-        scale = es_h5_id(
-            h5, H5Dcreate2(file, path, H5T_IEEE_F32BE, space, H5P_DEFAULT, list, H5P_DEFAULT));
-    if (h5->rc == 0)
-        es_h5_ok(h5, H5DSset_scale(scale, label));
-    es_h5_close(&space);
-    es_h5_close(&list);
-    return scale;
+    struct es_h5 *h5 = stream->h5;
+    const struct es_store_long *table = stream->table;
+    const hsize_t n = stream->n_rows, chunk = n < ES_STORE_BLOCK && !grows ? n : ES_STORE_BLOCK;
+    struct es_store_shape shape = {
+        .n_axes = 1, .dims = &n, .chunk = chunk ? &chunk : NULL, .grows = grows};
+    es_contents_make_group(h5, stream->file, table->group);
+    stream->row = es_contents_put_dimension(h5, stream->file, table->row_path, &shape);
+    shape.scales = &stream->row;
+    if (grows)
+        stream->run = es_contents_create(h5, stream->file, &table->run, &shape);
+    for (int field = 0; field < table->n_fields; field++)
+        stream->dataset[field] =
+            es_contents_create(h5, stream->file, &table->fields[field], &shape);
 }
 
 void es_long_open(struct es_long_stream *stream, struct es_h5 *h5, hid_t file,
-                  const struct es_store_long *table,
-                  const struct es_numbering names[ES_LONG_N_NAMES], hsize_t n_rows)
+                  const struct es_store_long *table, hsize_t n_rows)
 {
-    const hsize_t chunk = n_rows < ES_STORE_BLOCK ? n_rows : ES_STORE_BLOCK;
-    *stream = (struct es_long_stream){.h5 = h5, .table = table};
-    es_contents_make_group(h5, file, table->group);
-    for (int i = 0; i < ES_LONG_N_NAMES; i++) {
-        hid_t dataset =
-            es_contents_put_names(h5, file, &table->names[i], &names[i].texts, names[i].n);
-        es_h5_close(&dataset);
+    *stream = (struct es_long_stream){
+        .h5 = h5, .file = file, .table = table, .run = -1, .row = -1, .n_rows = n_rows};
+    open_fields(stream, false);
+}
+
+void es_long_open_runs(struct es_long_stream *stream, struct es_h5 *h5, hid_t file,
+                       const struct es_store_long *table)
+{
+    *stream = (struct es_long_stream){.h5 = h5, .file = file, .table = table, .run = -1, .row = -1};
+    open_fields(stream, true);
+}
+
+void es_long_begin(struct es_long_stream *stream, uint32_t run, const struct es_units *units)
+{
+    bool failed = es_store_block_create(stream->table, &stream->block) < 0;
+    stream->units = units;
+    if (stream->run >= 0) {
+        stream->run_index = es_mem_calloc(ES_STORE_BLOCK, sizeof *stream->run_index);
+        failed = failed || !stream->run_index;
+        for (uint32_t i = 0; stream->run_index && i < ES_STORE_BLOCK; i++)
+            stream->run_index[i] = (int32_t)run;
     }
-    if (es_store_block_create(table, &stream->block) < 0)
-        es_h5_nomem(h5);
-    hid_t scale = put_row_dimension(h5, file, table->row_path, n_rows);
-    stream->space = es_h5_id(h5, H5Screate_simple(1, &n_rows, NULL));
-    for (int field = 0; field < table->n_fields; field++)
-        stream->dataset[field] = es_contents_create(h5, file, &table->fields[field], 1, &n_rows,
-                                                    n_rows ? &chunk : NULL, &scale);
-    es_h5_close(&scale);
+    for (int i = 0; i < ES_LONG_N_NAMES; i++) {
+        uint32_t n = es_units_n_names(units, kind_of(stream, i));
+        uint32_t *code = es_mem_calloc(n, sizeof *code);
+        failed = failed || !code;
+        if (code)
+            memset(code, 0xff, n * sizeof *code);
+        stream->names[i].code = code;
+    }
+    if (failed)
+        es_h5_nomem(stream->h5);
+}
+
+void es_long_number(struct es_long_stream *stream, int i, uint32_t code)
+{
+    const char *text = es_units_name(stream->units, kind_of(stream, i), code);
+    struct es_numbering *names = &stream->names[i];
+    if (es_strtab_add(&names->texts, text, strlen(text), &names->code[code]) < 0)
+        es_h5_nomem(stream->h5);
+}
+
+/* Makes room for the rows of the block. */
+static void grow(struct es_long_stream *stream)
+{
+    struct es_h5 *h5 = stream->h5;
+    stream->n_rows = stream->n_written + stream->n_held;
+    es_h5_ok(h5, H5Dset_extent(stream->row, &stream->n_rows));
+    es_h5_ok(h5, H5Dset_extent(stream->run, &stream->n_rows));
+    for (int field = 0; field < stream->table->n_fields && h5->rc == 0; field++)
+        es_h5_ok(h5, H5Dset_extent(stream->dataset[field], &stream->n_rows));
 }
 
 void es_long_flush(struct es_long_stream *stream)
@@ -86,24 +89,61 @@ void es_long_flush(struct es_long_stream *stream)
     struct es_h5 *h5 = stream->h5;
     if (stream->n_held == 0)
         return;
+    if (stream->run >= 0)
+        grow(stream);
     hid_t memory = es_h5_id(h5, H5Screate_simple(1, &stream->n_held, NULL));
-    es_h5_ok(h5, H5Sselect_hyperslab(stream->space, H5S_SELECT_SET, &stream->n_written, NULL,
+    hid_t space = es_h5_id(h5, H5Screate_simple(1, &stream->n_rows, NULL));
+    es_h5_ok(h5, H5Sselect_hyperslab(space, H5S_SELECT_SET, &stream->n_written, NULL,
                                      &stream->n_held, NULL));
+    if (stream->run >= 0 && h5->rc == 0)
+        es_h5_ok(h5, H5Dwrite(stream->run, es_store_memory_type(stream->table->run.type), memory,
+                              space, H5P_DEFAULT, stream->run_index));
     for (int field = 0; field < stream->table->n_fields && h5->rc == 0; field++)
         es_h5_ok(h5, H5Dwrite(stream->dataset[field],
                               es_store_memory_type(stream->table->fields[field].type), memory,
-                              stream->space, H5P_DEFAULT, stream->block.field[field]));
+                              space, H5P_DEFAULT, stream->block.field[field]));
+    es_h5_close(&space);
     es_h5_close(&memory);
     stream->n_written += stream->n_held;
     stream->n_held = 0;
 }
 
-void es_long_close(struct es_long_stream *stream)
+void es_long_end(struct es_long_stream *stream)
 {
     if (stream->h5->rc == 0)
         es_long_flush(stream);
+    es_store_block_clear(&stream->block);
+    free(stream->run_index);
+    stream->run_index = NULL;
+    for (int i = 0; i < ES_LONG_N_NAMES; i++) {
+        free(stream->names[i].code);
+        stream->names[i].code = NULL;
+    }
+}
+
+static void put_names(struct es_long_stream *stream, int i)
+{
+    const struct es_strtab *names = &stream->names[i].texts;
+    struct es_buf texts = {0};
+    for (uint32_t code = 0; code < names->n; code++) {
+        es_buf_puts_utf8(&texts, names->text[code]);
+        es_buf_putc(&texts, '\0');
+    }
+    hid_t dataset = es_contents_put_texts(stream->h5, stream->file, &stream->table->names[i],
+                                          &texts, names->n, -1);
+    es_h5_close(&dataset);
+    es_buf_clear(&texts);
+}
+
+void es_long_close(struct es_long_stream *stream)
+{
     for (int field = 0; field < stream->table->n_fields; field++)
         es_h5_close(&stream->dataset[field]);
-    es_h5_close(&stream->space);
-    es_store_block_clear(&stream->block);
+    es_h5_close(&stream->run);
+    es_h5_close(&stream->row);
+    for (int i = 0; i < ES_LONG_N_NAMES; i++) {
+        if (stream->h5->rc == 0)
+            put_names(stream, i);
+        es_strtab_clear(&stream->names[i].texts);
+    }
 }

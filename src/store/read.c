@@ -225,3 +225,21 @@ char *es_store_read_attribute(const char *path, const char *name)
     }
     return text;
 }
+
+int es_store_check_merge(const char *path, struct es_err *err)
+{
+    struct es_err fault = {0};
+    struct open_store store;
+    int rc = open_store(&store, path, &fault);
+    if (rc == ES_ERR_NOENT)
+        return 0;
+    bool is_merge = false;
+    if (rc == 0) {
+        is_merge = H5Aexists(store.file, ES_STORE_KIND_ATTRIBUTE) > 0;
+        rc = close_store(&store);
+    }
+    return rc == 0 && is_merge
+               ? 0
+               : es_err_set(err, ES_ERR_USAGE, "merging runs", path,
+                            "what is there is no earlier merge, and is not replaced");
+}

@@ -8,6 +8,9 @@
 static void check_schema(struct es_h5 *h5, hid_t file)
 {
     int32_t schema = 0;
+    if (H5Aexists(file, ES_STORE_KIND_ATTRIBUTE) > 0)
+        es_h5_fail(h5, ES_ERR_STORE,
+                   "it has several runs (consolidate --into), and is no run's store");
     hid_t attribute = es_h5_id(h5, H5Aopen(file, ES_STORE_SCHEMA_ATTRIBUTE, H5P_DEFAULT));
     hid_t space = es_h5_id(h5, H5Aget_space(attribute));
     if (h5->rc == 0 && H5Sget_simple_extent_npoints(space) != 1)

@@ -12,6 +12,11 @@
 #define ES_STORE_SCHEMA_ATTRIBUTE "evalsweep_schema"
 #define ES_STORE_SCHEMA 2
 
+/* There in a file of several runs, which is no store of a run. */
+#define ES_STORE_KIND_ATTRIBUTE "evalsweep_kind"
+#define ES_STORE_KIND_MERGE "merge"
+#define ES_STORE_RUN "run" /* its dimension */
+
 #define ES_STORE_MARKERS "markers"
 
 /* Units that move at once, and rows of a long table: the buffers' bound, and the size of a chunk.
@@ -52,6 +57,15 @@ struct es_store_variable {
 };
 extern const struct es_store_variable es_store_columns[ES_N_COLUMNS];
 
+/* How a variable lies in the file. */
+struct es_store_shape {
+    int n_axes;
+    const hsize_t *dims;
+    const hsize_t *chunk; /* for what is deflated or grows; NULL: in one piece */
+    const hid_t *scales;  /* of the axes; NULL: none */
+    bool grows;           /* its one axis has no end */
+};
+
 /* Where a column begins in a table, and the distance of its items: more than the type's size where
  * they are members of a struct. */
 char *es_store_column_at(const struct es_units_columns *columns, enum es_store_column column,
@@ -63,6 +77,7 @@ enum { ES_LONG_MAX_FIELDS = 14, ES_LONG_N_NAMES = 3 };
 struct es_store_long {
     const char *group;
     const char *row_path;                   /* of the dimension */
+    struct es_store_variable run;           /* of a file of several runs: the index along run */
     const struct es_store_variable *fields; /* [n_fields] */
     int n_fields;
     enum es_name_kind first_kind;                    /* of the names, which follow each other */

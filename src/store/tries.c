@@ -17,35 +17,19 @@ static bool has_tries(const struct es_units_columns *columns, uint32_t id)
     return columns->status[id] == ES_STATUS_DONE || columns->status[id] == ES_STATUS_FAILED;
 }
 
-static void use_codes(struct es_numbering names[ES_LONG_N_NAMES], uint32_t host, uint32_t device,
-                      uint32_t reason)
+hsize_t es_contents_n_tries(struct es_units *units)
 {
-    es_numbering_use(&names[0], host);
-    es_numbering_use(&names[1], device);
-    es_numbering_use(&names[2], reason);
-}
-
-/* Numbers the codes in use, the empty texts first; how many rows there are. */
-static hsize_t number_codes(struct es_numbering names[ES_LONG_N_NAMES],
-                            const struct es_units *units, const struct es_units_columns *columns)
-{
+    const struct es_units_columns columns = es_units_columns(units);
     hsize_t n_rows = 0;
-    use_codes(names, 0, 0, 0);
-    for (uint32_t id = 0; id < columns->n_units; id++) {
+    for (uint32_t id = 0; id < columns.n_units; id++) {
         const struct es_try_row *row;
-        if (!has_tries(columns, id))
-            continue;
-        uint32_t n = es_units_earlier(units, id, &row);
-        n_rows += n + 1;
-        for (; n; n--, row++)
-            use_codes(names, row->host, row->device, row->reason);
-        use_codes(names, columns->host[id], columns->device[id], columns->reason[id]);
+        if (has_tries(&columns, id))
+            n_rows += 1 + es_units_earlier(units, id, &row);
     }
     return n_rows;
 }
 
-static void add_row(struct es_long_stream *stream, const struct a_try *try,
-                    const struct es_numbering names[ES_LONG_N_NAMES])
+static void add_row(struct es_long_stream *stream, const struct a_try *try)
 {
     hsize_t at = es_long_next(stream);
     void *const *field = stream->block.field;
@@ -55,15 +39,15 @@ static void add_row(struct es_long_stream *stream, const struct a_try *try,
     ((int32_t *)field[ES_TRY_TASK])[at] = (int32_t)try->unit.task;
     ((int32_t *)field[ES_TRY_ATTEMPT])[at] = row->attempt;
     ((int32_t *)field[ES_TRY_WORKER])[at] = row->worker;
-    ((int32_t *)field[ES_TRY_HOST])[at] = (int32_t)names[0].code[row->host];
-    ((int32_t *)field[ES_TRY_DEVICE])[at] = (int32_t)names[1].code[row->device];
+    ((int32_t *)field[ES_TRY_HOST])[at] = es_long_code(stream, 0, row->host);
+    ((int32_t *)field[ES_TRY_DEVICE])[at] = es_long_code(stream, 1, row->device);
     ((double *)field[ES_TRY_STARTED_AT])[at] = row->started_s;
     ((double *)field[ES_TRY_FINISHED_AT])[at] = row->finished_s;
     ((double *)field[ES_TRY_LOAD_TIME])[at] = row->load_s;
     ((double *)field[ES_TRY_PASS_TIME])[at] = row->pass_s;
     ((double *)field[ES_TRY_SCORE_TIME])[at] = row->score_s;
     ((int8_t *)field[ES_TRY_OUTCOME])[at] = (int8_t)try->outcome;
-    ((int32_t *)field[ES_TRY_REASON])[at] = (int32_t)names[2].code[row->reason];
+    ((int32_t *)field[ES_TRY_REASON])[at] = es_long_code(stream, 2, row->reason);
 }
 
 /* The try that the unit's result is of. */
@@ -82,8 +66,7 @@ static struct es_try_row last_try(const struct es_units_columns *columns, uint32
 }
 
 static void add_unit(struct es_long_stream *stream, const struct es_units *units,
-                     const struct es_units_columns *columns, uint32_t id,
-                     const struct es_numbering names[ES_LONG_N_NAMES])
+                     const struct es_units_columns *columns, uint32_t id)
 {
     const struct es_try_row *earlier;
     struct a_try try = {.unit = es_grid_unit(es_units_grid(units), id),
@@ -91,11 +74,11 @@ static void add_unit(struct es_long_stream *stream, const struct es_units *units
     uint32_t n = es_units_earlier(units, id, &earlier);
     for (uint32_t i = 0; i < n; i++) {
         try.row = earlier[i];
-        add_row(stream, &try, names);
+        add_row(stream, &try);
     }
     try.outcome = (enum es_status)columns->status[id];
     try.row = last_try(columns, id);
-    add_row(stream, &try, names);
+    add_row(stream, &try);
 }
 
 static void put_attributes(struct es_h5 *h5, const struct es_long_stream *stream)
@@ -108,20 +91,16 @@ static void put_attributes(struct es_h5 *h5, const struct es_long_stream *stream
     es_h5_put_text(h5, stream->dataset[ES_TRY_OUTCOME], "flag_meanings", "done failed");
 }
 
-void es_contents_put_tries(struct es_h5 *h5, hid_t file, struct es_units *units)
+void es_contents_put_tries(struct es_long_stream *stream, uint32_t run, struct es_units *units)
 {
     const struct es_units_columns columns = es_units_columns(units);
-    struct es_numbering names[ES_LONG_N_NAMES];
-    struct es_long_stream stream;
-    hsize_t n_rows = 0;
-    es_numbering_create(h5, &es_store_tries, units, names);
-    if (h5->rc == 0)
-        n_rows = number_codes(names, units, &columns);
-    es_long_open(&stream, h5, file, &es_store_tries, names, n_rows);
-    put_attributes(h5, &stream);
-    for (uint32_t id = 0; id < columns.n_units && h5->rc == 0; id++)
+    es_long_begin(stream, run, units);
+    if (run == 0 && stream->h5->rc == 0)
+        put_attributes(stream->h5, stream);
+    for (int i = 0; i < ES_LONG_N_NAMES && stream->h5->rc == 0; i++)
+        (void)es_long_code(stream, i, 0); /* the empty texts come first */
+    for (uint32_t id = 0; id < columns.n_units && stream->h5->rc == 0; id++)
         if (has_tries(&columns, id))
-            add_unit(&stream, units, &columns, id, names);
-    es_long_close(&stream);
-    es_numbering_clear(names);
+            add_unit(stream, units, &columns, id);
+    es_long_end(stream);
 }

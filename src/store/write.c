@@ -25,15 +25,24 @@ static int join_path(char *ret_path, size_t size_bytes, const char *folder, cons
     return 0;
 }
 
+/* What is written: a run, or several. */
+struct content {
+    const struct es_attribute *attributes;
+    size_t n_attributes;
+    struct es_units *units;
+    const struct es_store_merge *merge; /* NULL: a run */
+};
+
 /* The file's content, sealed. The error names the file that it will be. */
-static int fill(int fd, const char *path, const struct es_attribute *attributes,
-                size_t n_attributes, struct es_units *units, struct es_err *err)
+static int fill(int fd, const char *path, const struct content *content, struct es_err *err)
 {
     struct es_h5 h5;
     es_h5_begin(&h5, doing, path, fd, err);
     hid_t file = es_h5_create_file(&h5);
-    if (file >= 0)
-        es_contents_write(&h5, file, attributes, n_attributes, units);
+    if (file >= 0 && content->merge)
+        es_contents_merge(&h5, file, content->merge);
+    else if (file >= 0)
+        es_contents_write(&h5, file, content->attributes, content->n_attributes, content->units);
     es_h5_close_file(&h5, &file);
     int rc = es_h5_end(&h5);
     if (rc == 0 && es_seal_put(fd) < 0)
@@ -42,13 +51,13 @@ static int fill(int fd, const char *path, const struct es_attribute *attributes,
 }
 
 /* Writes the temporary file; on failure it is gone. */
-static int write_temp(const char *temp, const char *path, const struct es_attribute *attributes,
-                      size_t n_attributes, struct es_units *units, bool sync, struct es_err *err)
+static int write_temp(const char *temp, const char *path, const struct content *content, bool sync,
+                      struct es_err *err)
 {
     int fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return es_err_sys(err, errno, doing, path);
-    int rc = fill(fd, path, attributes, n_attributes, units, err);
+    int rc = fill(fd, path, content, err);
     if (rc == 0 && sync && fsync(fd) < 0)
         rc = es_err_sys(err, errno, doing, path);
     if (rc < 0)
@@ -98,8 +107,8 @@ int es_store_write(const struct es_store_write *request, struct es_units *units,
     int run_fd = open(request->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (run_fd < 0)
         return es_err_sys(err, errno, doing, request->run_dir);
-    rc = write_temp(temp, path, request->attributes, request->n_attributes, units, request->fsync,
-                    err);
+    const struct content content = {request->attributes, request->n_attributes, units, NULL};
+    rc = write_temp(temp, path, &content, request->fsync, err);
     if (rc == 0) {
         rc = publish(run_fd, temp, request, path, err);
         if (rc < 0)
@@ -109,16 +118,28 @@ int es_store_write(const struct es_store_write *request, struct es_units *units,
     return rc;
 }
 
-int es_store_write_file(const char *path, const struct es_attribute *attributes,
-                        size_t n_attributes, struct es_units *units, struct es_err *err)
+static int write_file(const char *path, const struct content *content, struct es_err *err)
 {
     char temp[PATH_MAX];
     if (es_atomic_temp_path(path, temp, sizeof temp) < 0)
         return es_err_sys(err, errno, doing, path);
-    int rc = write_temp(temp, path, attributes, n_attributes, units, false, err);
+    int rc = write_temp(temp, path, content, false, err);
     if (rc == 0 && rename(temp, path) < 0) {
         rc = es_err_sys(err, errno, doing, path);
         (void)unlink(temp);
     }
     return rc;
+}
+
+int es_store_write_file(const char *path, const struct es_attribute *attributes,
+                        size_t n_attributes, struct es_units *units, struct es_err *err)
+{
+    const struct content content = {attributes, n_attributes, units, NULL};
+    return write_file(path, &content, err);
+}
+
+int es_store_merge(const struct es_store_merge *request, struct es_err *err)
+{
+    const struct content content = {.merge = request};
+    return write_file(request->path, &content, err);
 }
