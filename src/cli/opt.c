@@ -47,20 +47,25 @@ static const struct es_opt *find(const struct es_opt_spec *spec, const char *arg
     return NULL;
 }
 
+int es_opt_list_add(struct es_opt_list *list, const char *value)
+{
+    void *grown = es_mem_resize(list->values, list->n + 1, sizeof *list->values);
+    if (!grown) {
+        es_say("reading the command line: out of memory");
+        return -1;
+    }
+    list->values = grown;
+    list->values[list->n++] = value;
+    return 0;
+}
+
 static bool store(const struct es_opt *opt, const char *value)
 {
     if (opt->flag)
         *opt->flag = true;
     if (opt->text)
         *opt->text = value;
-    if (!opt->list)
-        return true;
-    void *grown = es_mem_resize(opt->list->values, opt->list->n + 1, sizeof *opt->list->values);
-    if (!grown)
-        return false;
-    opt->list->values = grown;
-    opt->list->values[opt->list->n++] = value;
-    return true;
+    return !opt->list || es_opt_list_add(opt->list, value) == 0;
 }
 
 /* Takes the option at argv[*at], with its value; false: said what is wrong. */
@@ -84,11 +89,7 @@ static bool take_option(const struct es_opt_spec *spec, int argc, char **argv, i
         }
         value = argv[++*at];
     }
-    if (!store(opt, value)) {
-        es_say("reading the command line: out of memory");
-        return false;
-    }
-    return true;
+    return store(opt, value);
 }
 
 enum es_opt_result es_opt_parse(const struct es_opt_spec *spec, int argc, char **argv,
@@ -106,6 +107,10 @@ enum es_opt_result es_opt_parse(const struct es_opt_spec *spec, int argc, char *
         } else if (!options_end && arg[0] == '-' && arg[1]) {
             if (!take_option(spec, argc, argv, &i))
                 return ES_OPT_BAD;
+        } else if (spec->operands) {
+            if (es_opt_list_add(spec->operands, arg) < 0)
+                return ES_OPT_BAD;
+            n++;
         } else if (n == spec->n_operands) {
             es_say("reading the command line: %s: one operand too many (usage: %s)", arg,
                    spec->synopsis);

@@ -33,16 +33,20 @@ struct es_opt_spec {
     const char *summary;          /* what the command does, a few lines */
     const struct es_opt *options; /* [n_options] */
     size_t n_options;
-    size_t n_operands; /* all of them are needed */
+    size_t n_operands;            /* all of them are needed */
+    struct es_opt_list *operands; /* takes these and any number more; NULL: there are no more */
 };
 
 enum es_opt_result { ES_OPT_OK, ES_OPT_HELP, ES_OPT_BAD };
 
-/* Parses argv[1..]; operands go to ret_operands [n_operands]. HELP: --help was answered on stdout.
+/* Parses argv[1..]; operands go to ret_operands [n_operands], unless
+ * the spec has a list for them. HELP: --help was answered on stdout.
  * BAD: said on stderr. Lists are allocated: es_opt_list_clear. */
 enum es_opt_result es_opt_parse(const struct es_opt_spec *spec, int argc, char **argv,
                                 const char **ret_operands);
 
+/* -1: there is no memory, which was said. */
+int es_opt_list_add(struct es_opt_list *list, const char *value);
 void es_opt_list_clear(struct es_opt_list *list);
 
 #endif

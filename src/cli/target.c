@@ -5,8 +5,10 @@
 #include "core/num.h"
 #include "evalsweep/store.h"
 #include "run/folder.h"
+#include "sys/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +16,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Whether somebody named results.h5 in place of its folder, or a merge of several. */
+static bool is_hdf5(const char *path)
+{
+    static const char magic[] = "\x89HDF\r\n\x1a\n";
+    char bytes[sizeof magic - 1];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    ssize_t n = fd < 0 ? -1 : pread(fd, bytes, sizeof bytes, 0);
+    es_fd_close(&fd);
+    return n == (ssize_t)sizeof bytes && memcmp(bytes, magic, sizeof bytes) == 0;
+}
+
 static int open_job(const char *path, const struct es_opt_list *sets, struct es_target *target,
                     struct es_err *err)
 {
+    if (is_hdf5(path))
+        return es_err_set(err, ES_ERR_USAGE, "opening the job file or run folder", path,
+                          "it is an HDF5 file; expected a run folder or its job file");
     struct es_job_overrides overrides = {.run_id = getenv("RUN_ID")};
     if (sets) {
         overrides.sets = sets->values;
