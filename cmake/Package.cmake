@@ -17,7 +17,7 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 # mpirun, for evalsweep-mpirun; srun does without. The rest is for tools/ and for building on the library.
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "openmpi-bin, python3")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "python3-numpy, python3-sklearn, python3-xarray, python3-h5netcdf, \
-libopenmpi-dev, libhdf5-dev, libcjson-dev")
+python3-matplotlib, libopenmpi-dev, libhdf5-dev, libcjson-dev")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${PROJECT_SOURCE_DIR}/packaging/deb/prerm)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/packaging/deb/policy.cmake)

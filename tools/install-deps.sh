@@ -7,7 +7,7 @@ set -euo pipefail
 packages=(build-essential cmake ninja-build pkg-config
     libopenmpi-dev openmpi-bin libhdf5-dev libcjson-dev
     python3 python3-numpy python3-sklearn python3-h5py python3-xarray python3-h5netcdf
-    python3-netcdf4)
+    python3-netcdf4 python3-matplotlib)
 test_packages=(libcmocka-dev clang hdf5-tools netcdf-bin bats shellcheck python3-pytest valgrind
     procps git mandoc file doxygen lua5.4 clang-tidy clang-format cppcheck gcovr)
 
@@ -69,6 +69,12 @@ has_libfuzzer() {
 }
 if [ "${1-}" = --tests ] && ! has_libfuzzer; then
     install_if_possible libclang-rt-dev
+fi
+
+# A browser for tests/python/test_report.py: 110 MB to fetch, 410 MB on disk.
+if [ "${1-}" = --tests ]; then
+    mapfile -t wanted < <(missing chromium)
+    [ "${#wanted[@]}" -eq 0 ] || install_if_possible "${wanted[@]}"
 fi
 
 # A Slurm for tests/slurm, which only root can start.

@@ -27,6 +27,7 @@ echo
 echo "What to type next, in $PWD:"
 printf '  %-55s %s\n' \
     "build/evalsweep status $run_dir" "what is done, by checkpoint" \
+    "tools/report.py $run_dir" "a page of figures: $run_dir/report.html" \
     "build/evalsweep export $run_dir > scores.csv" "every metric, as CSV" \
     "tools/show_scores.py $run_dir --task 'Digits*'" "the table of some of the tasks" \
     "rm -r $run_dir/outputs/digits/step8/layer_2" "lose some results: the next" \

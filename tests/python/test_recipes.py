@@ -44,7 +44,8 @@ class RecipesTest(unittest.TestCase):
     def test_python(self):
         found = recipes("python")
         self.assertEqual([name for name, _ in found],
-                         ["xarray", "xarray: tries", "h5py", "netCDF4 for Python"])
+                         ["xarray", "xarray: tries", "xarray: a heat map in one line", "h5py",
+                          "netCDF4 for Python"])
         for name, code in found:
             for engine in ("netcdf4", "h5netcdf") if "xarray" in name else ("",):
                 with self.subTest(recipe=name, engine=engine):
