@@ -8,6 +8,7 @@ same recipe, are kept as they are.
 """
 
 import argparse
+import itertools
 import os
 import sys
 import zipfile
@@ -44,7 +45,9 @@ def load_data(name):
 def init_weights(rng, n_inputs, n_classes):
     """A list of (matrix, bias), one for each layer after the input."""
     sizes = [n_inputs] + [WIDTH] * len(LAYERS) + [n_classes]
-    return [(rng.normal(0, 1 / np.sqrt(n), (n, m)), np.zeros(m)) for n, m in zip(sizes, sizes[1:])]
+    return [
+        (rng.normal(0, 1 / np.sqrt(n), (n, m)), np.zeros(m)) for n, m in itertools.pairwise(sizes)
+    ]
 
 
 def activations(weights, x):
@@ -85,9 +88,9 @@ def train(name, seed):
         steps = gradients(weights, x[batch], y[batch])
         velocity = [
             (MOMENTUM * vm - LEARNING_RATE * gm, MOMENTUM * vb - LEARNING_RATE * gb)
-            for (vm, vb), (gm, gb) in zip(velocity, steps)
+            for (vm, vb), (gm, gb) in zip(velocity, steps, strict=True)
         ]
-        weights = [(m + vm, b + vb) for (m, b), (vm, vb) in zip(weights, velocity)]
+        weights = [(m + vm, b + vb) for (m, b), (vm, vb) in zip(weights, velocity, strict=True)]
 
 
 def checkpoint_path(folder, checkpoint):
@@ -131,9 +134,9 @@ def is_up_to_date(path, seed):
 
 def train_all(folder, seed):
     """The networks train side by side, so that each checkpoint is saved once, whole."""
-    for step, *networks in zip(STEPS, *(train(name, seed) for name in LOADERS)):
+    for step, *networks in zip(STEPS, *(train(name, seed) for name in LOADERS), strict=True):
         arrays = {"recipe": np.array(recipe(seed))}
-        for name, weights in zip(LOADERS, networks):
+        for name, weights in zip(LOADERS, networks, strict=True):
             for i, (matrix, bias) in enumerate(weights):
                 arrays[f"{name}/matrix{i}"] = matrix
                 arrays[f"{name}/bias{i}"] = bias

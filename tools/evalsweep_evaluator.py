@@ -16,8 +16,8 @@ layers of this checkpoint and task that come to this worker together: one forwar
 all of them) and, when it is known, next_checkpoint. It returns a dict with main_score and, all
 optional, metrics (a list of metric(...)), load_s, pass_s and score_s (how long loading the
 checkpoint, the forward pass and the scoring took; they make the schedule better), and attributes:
-what holds of every unit, such as {"model": "x", "pooling": "mean"}, texts, numbers or bools by name,
-which become attributes evaluator_model, evaluator_pooling of the store.
+what holds of every unit, such as {"model": "x", "pooling": "mean"}, texts, numbers or bools by
+name, which become attributes evaluator_model, evaluator_pooling of the store.
 
 A UnitError becomes an error reply with its text; any other exception becomes one too, its traceback
 goes to the unit's log.txt and the unit is tried again. What is printed goes to log.txt and cannot

@@ -8,8 +8,8 @@ packages=(build-essential cmake ninja-build pkg-config
     libopenmpi-dev openmpi-bin libhdf5-dev libcjson-dev
     python3 python3-numpy python3-sklearn python3-h5py python3-xarray python3-h5netcdf
     python3-netcdf4 python3-matplotlib)
-test_packages=(libcmocka-dev clang hdf5-tools netcdf-bin bats shellcheck python3-pytest valgrind
-    procps git mandoc file doxygen lua5.4 clang-tidy clang-format cppcheck gcovr)
+test_packages=(libcmocka-dev clang hdf5-tools netcdf-bin bats python3-pytest python3-venv valgrind
+    procps git mandoc file doxygen lua5.4 shellcheck clang-tidy clang-format cppcheck gcovr)
 
 case "${1-}" in
 --tests) packages+=("${test_packages[@]}") ;;

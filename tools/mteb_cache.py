@@ -1,9 +1,9 @@
 """Pooled embeddings of every layer that one forward pass gave, until the layers have been scored.
 
-Up to a limit they stay in memory, the rest goes to memory-mapped files. These have no name from the
-start: whatever ends the process, kill -9 too, also frees the disk, and there are no left-overs to look
-for. Nothing outlives its bundle: a text is rounded a little differently in another batch, so a score
-would depend on which tasks came before, that is on the schedule.
+Up to a limit they stay in memory, the rest goes to memory-mapped files. These have no name from
+the start: whatever ends the process, kill -9 too, also frees the disk, and there are no left-overs
+to look for. Nothing outlives its bundle: a text is rounded a little differently in another batch,
+so a score would depend on which tasks came before, that is on the schedule.
 """
 
 import os

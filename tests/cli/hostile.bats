@@ -100,7 +100,7 @@ goes_on() { # COMMAND...
 
 @test "names that cannot be folders are refused, in lists, files, RUN_ID and flags" {
     write_job
-    long=$(printf '%241s' | tr ' ' x)
+    long=$(printf '%241s' '' | tr ' ' x)
     for name in 'a\nb' 'a\u0007b' 'a\u007fb' '..' '.' 'a/b' '/etc' '../x' '' "$long"; do
         refuses "$evalsweep" check job.json --set "grid.tasks=[\"$name\"]" -- '--set grid.tasks=' \
             '$.grid.tasks[0]'
@@ -192,7 +192,7 @@ goes_on() { # COMMAND...
 
 @test "a one-shot evaluator's result.json of 1 GB, or a FIFO, fails the unit and says why" {
     write_job
-    one_shot=(--only checkpoint=step0,layer=21,task=A --set 'evaluator.mode="one-shot"'
+    one_shot=(--only "checkpoint=step0,layer=21,task=A" --set 'evaluator.mode="one-shot"'
         --set evaluator.retries=0)
     run "$evalsweep" run job.json "${one_shot[@]}" \
         --set 'evaluator.command=["sh", "-c", "truncate -s 1G \"$EVALSWEEP_OUTPUT_DIR/result.json\""]'
@@ -369,8 +369,8 @@ goes_on() { # COMMAND...
         077) files=600 folders=700 ;;
         002) files=664 folders=775 ;;
         esac
-        find runs -type f ! -perm $files >wrong
-        find runs -type d ! -perm $folders >>wrong
+        find runs -type f ! -perm "$files" >wrong
+        find runs -type d ! -perm "$folders" >>wrong
         cat wrong
         [ ! -s wrong ]
     done

@@ -99,7 +99,7 @@ json.dump({"run": {"id": "x"}, "evaluator": {"mode": "null"},
                     "tasks": [f"t{i}" for i in range(32)]}}, open("jobs/pythia-410m-last4.json", "w"))
 END
     follow "What it saves"
-    commands "What it saves" | head -n 1 >command
+    commands "What it saves" | head -n 1 >./command
     for workers in 16 32 64; do
         row="| $workers |"
         for more in --slow-nodes=0 --slow-nodes=0.2; do

@@ -3,11 +3,12 @@
 
     check_tree.py [--leftovers] [--torn] RUN_DIR COUNT_FILE
 
-Each marker is whole and its unit was evaluated; no other JSON file is torn; nothing temporary is left,
-and no lock, driver's file or lease, unless --leftovers. progress.csv has whole lines; with --torn one may be torn, which was
-the last when its writer was killed.
+Each marker is whole and its unit was evaluated; no other JSON file is torn; nothing temporary is
+left, and no lock, driver's file or lease, unless --leftovers. progress.csv has whole lines; with
+--torn one may be torn, which was the last when its writer was killed.
 Prints "checkpoint layer task" of each unit that has a marker, or what is wrong, with exit code 1.
 """
+
 import json
 import os
 import sys

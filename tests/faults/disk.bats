@@ -26,7 +26,7 @@ sweep() {
 @test "from any call on, all may fail" { sweep + 4 run_undisturbed; }
 @test "any one file may be there and not open" {
     kinds=(EACCES EIO)
-    FAULT_CALLS=read sweep '' 1 keep_half
+    FAULT_CALLS='read' sweep '' 1 keep_half
 }
 
 # write_deleting_job WHAT [NTH]: one-shot; the NTH unit evaluated deletes the folder that this variable

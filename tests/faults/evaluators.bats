@@ -28,6 +28,7 @@ failed() {
     [ "$(n_markers "$1/runs")" -eq 3 ]
     [ "$(find "$1/runs" -name failed.json)" = "$folder/failed.json" ]
     [ "$(json attempt <"$folder/failed.json")" -eq "$2" ]
+    # shellcheck disable=SC2053 # a pattern
     [[ "$(json reason <"$folder/failed.json")" == $3 ]] || { cat "$folder/failed.json"; return 1; }
     [ "$(grep -c '^step0 22 B$' "$1/count")" -eq "$2" ]
     [ "$(grep -c "step0/layer_22/B failed on worker 0" "$1/said")" -eq "$2" ]

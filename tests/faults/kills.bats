@@ -20,7 +20,7 @@ kill_at_each_place() { # kill|torn STRIDE
 }
 
 @test "a driver killed before any call on a file" { kill_at_each_place kill 3; }
-@test "a driver killed in the middle of any write" { FAULT_CALLS=write kill_at_each_place torn 1; }
+@test "a driver killed in the middle of any write" { FAULT_CALLS='write' kill_at_each_place torn 1; }
 
 # store_state: the content of the store that is there, or of none.
 store_state() {

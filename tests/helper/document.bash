@@ -11,7 +11,7 @@ commands() {
 
 # follow HEADING: runs them, each of which must succeed; what they print is in ./said.
 follow() {
-    commands "$1" >commands
+    commands "$1" >./commands
     [ -s commands ]
     bash -ex commands >said 2>&1 || { cat said; return 1; }
 }

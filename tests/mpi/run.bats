@@ -292,10 +292,10 @@ store_says() { # FILE NAME VALUE
         RUN_ID=$mode mpi 2 "$evalsweep" run job.json
         "$evalsweep" consolidate --output rebuilt.h5 runs/$mode
         for store in runs/$mode/results.h5 rebuilt.h5; do
-            store_says $store model '"x"'
-            store_says $store n 24
-            store_says $store gpu 1
-            refute h5dump -a /evaluator_nested $store
+            store_says "$store" model '"x"'
+            store_says "$store" n 24
+            store_says "$store" gpu 1
+            refute h5dump -a /evaluator_nested "$store"
         done
     done
 }
@@ -331,8 +331,8 @@ store_says() { # FILE NAME VALUE
     mpi 2 "$evalsweep" run job.json --accept-change
     "$evalsweep" consolidate --output rebuilt.h5 runs/demo
     for store in runs/demo/results.h5 rebuilt.h5; do
-        store_says $store model '"x"'
-        store_says $store n '"(differs)"'
+        store_says "$store" model '"x"'
+        store_says "$store" n '"(differs)"'
     done
     mpi 2 "$evalsweep" run job.json --no-resume
     store_says runs/demo/results.h5 n 25

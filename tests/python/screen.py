@@ -2,6 +2,7 @@
 
 The screen knows what evalsweep writes and no more; anything else is an error.
 """
+
 import fcntl
 import os
 import pty
@@ -45,7 +46,7 @@ class Screen:
             if text[at] == "\x1b":
                 found = SEQUENCE.match(text, at)
                 if not found:
-                    assert len(text) - at < 20, f"what is {text[at:at + 20]!r}?"
+                    assert len(text) - at < 20, f"what is {text[at : at + 20]!r}?"
                     self.pending = text[at:]
                     return
                 self._sequence(*found.groups())
@@ -56,14 +57,18 @@ class Screen:
 
     def _sequence(self, private, numbers, letter):
         if private:
-            modes = {("25", "l"): ("has_cursor", False), ("25", "h"): ("has_cursor", True),
-                     ("7", "l"): ("wraps", False), ("7", "h"): ("wraps", True)}
+            modes = {
+                ("25", "l"): ("has_cursor", False),
+                ("25", "h"): ("has_cursor", True),
+                ("7", "l"): ("wraps", False),
+                ("7", "h"): ("wraps", True),
+            }
             setattr(self, *modes[numbers, letter])
         elif letter == "H":
             assert numbers == ""
             self.row = self.column = 0
         elif letter == "K":
-            self.cells[self.row][self.column:] = [" "] * (self.columns - self.column)
+            self.cells[self.row][self.column :] = [" "] * (self.columns - self.column)
         elif letter == "J":
             assert numbers == ""
             self._sequence("", "", "K")
@@ -100,8 +105,11 @@ class Terminal:
         self.screen = Screen(columns, lines)
         self.master, slave = pty.openpty()
         self._set_size(columns, lines)
-        environment = {k: v for k, v in os.environ.items()
-                       if k not in ("COLUMNS", "LINES", "NO_COLOR", "LC_ALL", "LC_CTYPE")}
+        environment = {
+            k: v
+            for k, v in os.environ.items()
+            if k not in ("COLUMNS", "LINES", "NO_COLOR", "LC_ALL", "LC_CTYPE")
+        }
         environment.update({"TERM": "xterm-256color", "LANG": "C.UTF-8"}, **(env or {}))
         self.status = None
         self.output = ""

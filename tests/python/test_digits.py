@@ -58,7 +58,8 @@ class Evaluator:
         )
         if reader is not None:
             os.close(writer)
-        self.replies = open(reader if by_path is None else by_path, encoding="utf-8")
+        path = reader if by_path is None else by_path
+        self.replies = open(path, encoding="utf-8")  # noqa: SIM115 (closed when the process ends)
 
     def send(self, line):
         self.process.stdin.write(line + "\n")
@@ -139,7 +140,7 @@ def test_gradients_against_differences():
         return np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(7), y])
 
     for layer, pair in enumerate(digits_train.gradients(weights, x, y)):
-        for array, gradient in zip(weights[layer], pair):
+        for array, gradient in zip(weights[layer], pair, strict=True):
             at = tuple(rng.integers(array.shape))
             before = array[at]
             array[at] = before + 1e-5
@@ -197,10 +198,20 @@ def test_a_checkpoint_is_loaded_and_passed_through_once(checkpoints):
         moved = fresh.ask("step16", 2, "DigitsKNN")
         back = fresh.ask("step8", 1, "WineKNN")
     assert [reply["load_s"] > 0 for reply in (first, layer, task, data, moved, back)] == [
-        True, False, False, False, True, True,
+        True,
+        False,
+        False,
+        False,
+        True,
+        True,
     ]
     assert [reply["pass_s"] > 0 for reply in (first, layer, task, data, moved, back)] == [
-        True, False, False, True, True, True,
+        True,
+        False,
+        False,
+        True,
+        True,
+        True,
     ]
 
 
@@ -227,7 +238,12 @@ def test_by_hand_from_any_folder(checkpoints, tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("EVALSWEEP_")}
     done = subprocess.run(
         [sys.executable, TOOLS / "digits_evaluator.py", "--checkpoints", checkpoints],
-        input=request, cwd=tmp_path, env=environment, text=True, capture_output=True, check=True,
+        input=request,
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        capture_output=True,
+        check=True,
     )
     assert json.loads(done.stdout)["unit"] == 3
 
@@ -247,8 +263,14 @@ def project(checkpoints, tmp_path):
 def run_job(project, n_ranks, *options):
     environment = {k: v for k, v in os.environ.items() if k != "RUN_ID"}
     command = [
-        TOOLS / "mpirun.sh", str(n_ranks), os.environ["EVALSWEEP"], "run",
-        PROJECT / "jobs" / "digits.json", "--json", "--quiet", *options,
+        TOOLS / "mpirun.sh",
+        str(n_ranks),
+        os.environ["EVALSWEEP"],
+        "run",
+        PROJECT / "jobs" / "digits.json",
+        "--json",
+        "--quiet",
+        *options,
     ]
     done = subprocess.run(command, cwd=project, env=environment, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
@@ -339,7 +361,9 @@ def script(tmp_path):
 def test_replies(script):
     with Evaluator(script) as process:
         assert process.ask(task="numpy", unit=5) == {
-            "unit": 5, "status": "ok", "main_score": 0.5,
+            "unit": 5,
+            "status": "ok",
+            "main_score": 0.5,
             "metrics": [{"split": "test", "subset": "default", "metric": "n", "value": 3.0}],
         }
         reply = process.ask(task="nan")

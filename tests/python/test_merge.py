@@ -3,6 +3,7 @@ with what the runs' own stores say.
 
 Usage: test_merge.py EVALSWEEP FAKE_EVALUATOR [unittest options]
 """
+
 import json
 import os
 import subprocess
@@ -35,16 +36,32 @@ class MergeTest(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.path = os.path.join(cls.folder.name, "sweep.h5")
         folders = [cls.run_one(name, *grid) for name, grid in RUNS.items()]
-        subprocess.run([EVALSWEEP, "consolidate", "--into", cls.path, *folders], check=True,
-                       stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [EVALSWEEP, "consolidate", "--into", cls.path, *folders],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
 
     @classmethod
     def run_one(cls, name, checkpoints, layers, tasks):
-        job = {"run": {"root": cls.folder.name, "id": name},
-               "grid": {"checkpoints": checkpoints, "layers": layers, "tasks": tasks},
-               "evaluator": {"mode": "persistent", "retries": 1,
-                             "command": [FAKE, "--persistent", "--error", "--retry",
-                                         "--fail-unit", "step1000/24", "--fail-attempts", "1"]}}
+        job = {
+            "run": {"root": cls.folder.name, "id": name},
+            "grid": {"checkpoints": checkpoints, "layers": layers, "tasks": tasks},
+            "evaluator": {
+                "mode": "persistent",
+                "retries": 1,
+                "command": [
+                    FAKE,
+                    "--persistent",
+                    "--error",
+                    "--retry",
+                    "--fail-unit",
+                    "step1000/24",
+                    "--fail-attempts",
+                    "1",
+                ],
+            },
+        }
         path = os.path.join(cls.folder.name, name + ".json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(job, file)
@@ -63,8 +80,9 @@ class MergeTest(unittest.TestCase):
             with xr.open_dataset(self.path, engine=engine) as data:
                 self.assertEqual(data.main_score.dims, ("run", *AXES))
                 self.assertEqual(data.run.values.tolist(), list(RUNS))
-                self.assertEqual(data.checkpoint.values.tolist(),
-                                 ["step0", "step8", "step1000", "final"])
+                self.assertEqual(
+                    data.checkpoint.values.tolist(), ["step0", "step8", "step1000", "final"]
+                )
                 self.assertEqual(data.layer.values.tolist(), [3, 21, 22, 23, 24])
                 self.assertEqual(data.task.values.tolist(), ["STS12", "B", "C"])
                 np.testing.assert_array_equal(data.step, [0, 8, 1000, np.nan])
@@ -82,8 +100,9 @@ class MergeTest(unittest.TestCase):
                         rest = data.sel(run=name).status
                         self.assertEqual((rest == 1).sum(), own.status.size)
                         self.assertEqual((rest == 3).sum(), rest.size - own.status.size)
-                        self.assertEqual(np.isfinite(data.main_score.sel(run=name)).sum(),
-                                         own.status.size)
+                        self.assertEqual(
+                            np.isfinite(data.main_score.sel(run=name)).sum(), own.status.size
+                        )
 
     def test_selection_as_the_recipe_has_it(self):
         for engine in ENGINES:
@@ -109,14 +128,18 @@ class MergeTest(unittest.TestCase):
 
     def check_long_table(self, group, kinds):
         for engine in ENGINES:
-            with xr.open_dataset(self.path, engine=engine) as data, \
-                    xr.open_dataset(self.path, engine=engine, group=group) as rows:
+            with (
+                xr.open_dataset(self.path, engine=engine) as data,
+                xr.open_dataset(self.path, engine=engine, group=group) as rows,
+            ):
                 found = self.table(data, rows, kinds)
                 self.assertEqual(found, sorted(found, key=lambda row: list(RUNS).index(row[0])))
             expected = []
             for name in RUNS:
-                with self.open_run(name, engine=engine) as data, \
-                        self.open_run(name, engine=engine, group=group) as rows:
+                with (
+                    self.open_run(name, engine=engine) as data,
+                    self.open_run(name, engine=engine, group=group) as rows,
+                ):
                     expected += [(name, *row) for row in self.table(data, rows, kinds)]
             self.assertEqual(sorted(found), sorted(expected))
             self.assertTrue(expected)
@@ -135,12 +158,20 @@ class MergeTest(unittest.TestCase):
             self.assertEqual(file.evalsweep_kind, "merge")
 
     def test_command_line_tools(self):
-        for command in (["ncdump", "-h"], ["ncdump", "-v", "run,main_score"], ["ncdump"],
-                        ["h5dump"]):
+        for command in (
+            ["ncdump", "-h"],
+            ["ncdump", "-v", "run,main_score"],
+            ["ncdump"],
+            ["h5dump"],
+        ):
             done = subprocess.run([*command, self.path], capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr), (0, ""), command)
-        self.assertIn('run = "410m", "1b", "tiny"', subprocess.run(
-            ["ncdump", "-v", "run", self.path], capture_output=True, text=True).stdout)
+        self.assertIn(
+            'run = "410m", "1b", "tiny"',
+            subprocess.run(
+                ["ncdump", "-v", "run", self.path], capture_output=True, text=True
+            ).stdout,
+        )
 
 
 if __name__ == "__main__":

@@ -255,7 +255,7 @@ def test_a_checkpoint_that_cannot_be_read_ahead_fails_its_own_units_only(folder)
     evaluator = make(folder)
     for _ in range(2):
         assert evaluator.score(unit("step0", next_checkpoint="step7"))["main_score"] is not None
-    with pytest.raises(UnitError, match="no checkpoint in .*step7") as caught:
+    with pytest.raises(UnitError, match=r"no checkpoint in .*step7") as caught:
         evaluator.score(unit("step7"))
     assert caught.value.retry is False
     assert evaluator.score(unit("step0"))["load_s"] > 0
@@ -367,6 +367,7 @@ def run_process(*options, requests=(), **environment):
         capture_output=True,
         env={**os.environ, **environment},
         timeout=300,
+        check=False,
     )
 
 

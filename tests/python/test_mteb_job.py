@@ -83,7 +83,9 @@ class OneLayer(AbsEncoder):
         distinct = list(dict.fromkeys(texts))
         known = {}
         for indices, pooled in self.runner.run(distinct, (self.layer,)):
-            known.update((distinct[i], vectors[0]) for i, vectors in zip(indices, pooled))
+            known.update(
+                (distinct[i], vectors[0]) for i, vectors in zip(indices, pooled, strict=True)
+            )
         return np.stack([known[text] for text in texts])
 
 

@@ -126,7 +126,7 @@ def test_no_cpu_where_there_should_be_a_gpu(monkeypatch):
     with pytest.raises(SystemExit, match="no CUDA device"):
         mteb_model.choose_device("cuda")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1234")
-    with pytest.raises(SystemExit, match="'GPU-1234'.*--device cpu does without"):
+    with pytest.raises(SystemExit, match=r"'GPU-1234'.*--device cpu does without"):
         mteb_model.choose_device("auto")
     assert mteb_model.choose_device("cpu").type == "cpu"
 
@@ -427,6 +427,8 @@ def test_a_lost_device_ends_the_process():
         mteb_errors.unit_error(error, "testing")
         print("still here")
     """)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 70 and "still here" not in done.stdout
     assert "device-side assert" in done.stderr

@@ -78,7 +78,7 @@ def test_one_that_fails_does_not_stop_the_others(tmp_path, fetched, capsys):
 
 def test_another_evaluator_and_a_bad_job(tmp_path, capfd):
     job = write_job(tmp_path, ["python3", "tools/digits_evaluator.py"])
-    with pytest.raises(SystemExit, match="not mteb_evaluator.py"):
+    with pytest.raises(SystemExit, match=r"not mteb_evaluator\.py"):
         fetch(job)
     (tmp_path / "tasks.txt").unlink()
     with pytest.raises(SystemExit) as caught:

@@ -3,6 +3,7 @@ open while it is replaced again and again.
 
 Usage: test_polling.py REWRITE_STORE [unittest options].
 """
+
 import os
 import subprocess
 import sys
@@ -28,8 +29,9 @@ class Writer:
 
     def __enter__(self):
         os.makedirs(os.path.join(self.folder, ".evalsweep"), exist_ok=True)
-        self.process = subprocess.Popen([REWRITE_STORE, self.folder, *self.how],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            [REWRITE_STORE, self.folder, *self.how], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         self.process.stdout.readline()  # the first one is written
         return os.path.join(self.folder, "results.h5")
 

@@ -3,6 +3,7 @@ folder with a store of that name.
 
 Usage: test_recipes.py STORE_MD MAKE_STORE [unittest options].
 """
+
 import os
 import re
 import subprocess
@@ -27,8 +28,11 @@ class RecipesTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
-        subprocess.run([MAKE_STORE, os.path.join(cls.folder.name, "results.h5"), *map(str, SIZE)],
-                       check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [MAKE_STORE, os.path.join(cls.folder.name, "results.h5"), *map(str, SIZE)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
 
     @classmethod
     def tearDownClass(cls):
@@ -36,16 +40,24 @@ class RecipesTest(unittest.TestCase):
 
     def run_command(self, *command):
         environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONWARNINGS": "ignore"}
-        done = subprocess.run(command, cwd=self.folder.name, capture_output=True, text=True,
-                              env=environment)
+        done = subprocess.run(
+            command, cwd=self.folder.name, capture_output=True, text=True, env=environment
+        )
         self.assertEqual((done.returncode, done.stderr), (0, ""), command)
         return done.stdout
 
     def test_python(self):
         found = recipes("python")
-        self.assertEqual([name for name, _ in found],
-                         ["xarray", "xarray: tries", "xarray: a heat map in one line", "h5py",
-                          "netCDF4 for Python"])
+        self.assertEqual(
+            [name for name, _ in found],
+            [
+                "xarray",
+                "xarray: tries",
+                "xarray: a heat map in one line",
+                "h5py",
+                "netCDF4 for Python",
+            ],
+        )
         for name, code in found:
             for engine in ("netcdf4", "h5netcdf") if "xarray" in name else ("",):
                 with self.subTest(recipe=name, engine=engine):
@@ -59,7 +71,7 @@ class RecipesTest(unittest.TestCase):
         return code
 
     def test_commands(self):
-        (_, commands), = recipes("sh")
+        ((_, commands),) = recipes("sh")
         for command in commands.splitlines():
             words = command.partition("#")[0].split()
             with self.subTest(command=command):

@@ -3,6 +3,7 @@
 Usage: test_store.py MAKE_STORE [unittest options]. MAKE_STORE writes a store and prints, as JSON, what
 is in it; every value is compared with that.
 """
+
 import functools
 import json
 import math
@@ -22,15 +23,41 @@ MAKE_STORE = sys.argv.pop(1) if len(sys.argv) > 1 else "make_store"
 
 ENGINES = ("netcdf4", "h5netcdf")
 AXES = ("checkpoint", "layer", "task")
-COLUMNS = {"main_score": "f8", "status": "i1", "evaluation_time": "f8", "finished_at": "f8",
-           "attempts": "i4", "worker": "i4"}
+COLUMNS = {
+    "main_score": "f8",
+    "status": "i1",
+    "evaluation_time": "f8",
+    "finished_at": "f8",
+    "attempts": "i4",
+    "worker": "i4",
+}
 MARKERS = {"inode": "u8", "size": "i8", "mtime_ns": "i8"}
-FIELDS = {"checkpoint": "i4", "layer": "i4", "task": "i4", "split": "i4", "subset": "i4",
-          "metric": "i4", "value": "f8"}
+FIELDS = {
+    "checkpoint": "i4",
+    "layer": "i4",
+    "task": "i4",
+    "split": "i4",
+    "subset": "i4",
+    "metric": "i4",
+    "value": "f8",
+}
 NAMES = ("split", "subset", "metric")
-TRIES = {"checkpoint": "i4", "layer": "i4", "task": "i4", "attempt": "i4", "worker": "i4",
-         "host": "i4", "device": "i4", "started_at": "f8", "finished_at": "f8", "load_time": "f8",
-         "pass_time": "f8", "score_time": "f8", "outcome": "i1", "reason": "i4"}
+TRIES = {
+    "checkpoint": "i4",
+    "layer": "i4",
+    "task": "i4",
+    "attempt": "i4",
+    "worker": "i4",
+    "host": "i4",
+    "device": "i4",
+    "started_at": "f8",
+    "finished_at": "f8",
+    "load_time": "f8",
+    "pass_time": "f8",
+    "score_time": "f8",
+    "outcome": "i1",
+    "reason": "i4",
+}
 TRY_NAMES = ("host", "device", "reason")
 
 
@@ -47,8 +74,9 @@ class Store:
 
     def __init__(self, folder, size):
         self.path = os.path.join(folder, "x".join(map(str, size)) + ".h5")
-        made = subprocess.run([MAKE_STORE, self.path, *map(str, size)], check=True,
-                              capture_output=True, text=True)
+        made = subprocess.run(
+            [MAKE_STORE, self.path, *map(str, size)], check=True, capture_output=True, text=True
+        )
         self.expected = json.loads(made.stdout)
         self.shape = tuple(len(self.expected[axis]) for axis in AXES)
 
@@ -65,6 +93,7 @@ def for_each_store(test):
         for store in self.stores:
             with self.subTest(store=os.path.basename(store.path)):
                 test(self, store)
+
     return run
 
 
@@ -93,8 +122,9 @@ class StoreTest(unittest.TestCase):
         for place, axis in enumerate(AXES):
             self.assertEqual(read(axis).tolist(), [row[place] for row in expected])
         for place, kind in enumerate(NAMES):
-            self.assertEqual([names[kind][code] for code in read(kind)],
-                             [row[3 + place] for row in expected])
+            self.assertEqual(
+                [names[kind][code] for code in read(kind)], [row[3 + place] for row in expected]
+            )
             self.assertEqual(sorted(set(read(kind).tolist())), list(range(len(names[kind]))))
         np.testing.assert_array_equal(read("value"), numbers([row[6] for row in expected]))
 
@@ -116,8 +146,9 @@ class StoreTest(unittest.TestCase):
                 np.testing.assert_array_equal(read(name), numbers(column), name)
 
     def check_try_attributes(self, attributes_of):
-        self.assertEqual(texts([attributes_of("started_at")["units"]]),
-                         ["seconds since 1970-01-01 00:00:00"])
+        self.assertEqual(
+            texts([attributes_of("started_at")["units"]]), ["seconds since 1970-01-01 00:00:00"]
+        )
         self.assertEqual(texts([attributes_of("load_time")["units"]]), ["s"])
         self.assertEqual(np.asarray(attributes_of("outcome")["flag_values"]).tolist(), [1, 2])
         self.assertEqual(texts([attributes_of("outcome")["flag_meanings"]]), ["done failed"])
@@ -131,8 +162,9 @@ class StoreTest(unittest.TestCase):
             np.testing.assert_array_equal(file["step"][()], numbers(store.expected["step"]))
             self.check_columns(store, lambda n: file[n][()], lambda n: file[n].dtype)
             for name, dtype in MARKERS.items():
-                np.testing.assert_array_equal(file["markers"][name][()],
-                                              store.integers(name, dtype))
+                np.testing.assert_array_equal(
+                    file["markers"][name][()], store.integers(name, dtype)
+                )
                 self.assertEqual(file["markers"][name].dtype, np.dtype(dtype))
             for name in COLUMNS:
                 dims = [d[0].name for d in file[name].dims]
@@ -143,15 +175,21 @@ class StoreTest(unittest.TestCase):
             for name, dtype in FIELDS.items():
                 self.assertEqual(metrics[name].dtype, np.dtype(dtype))
                 self.assertEqual(metrics[name].dims[0][0].name, "/metrics/row")
-            self.check_rows(store, lambda n: metrics[n][()],
-                            {kind: texts(metrics[kind + "_name"][()]) for kind in NAMES})
+            self.check_rows(
+                store,
+                lambda n: metrics[n][()],
+                {kind: texts(metrics[kind + "_name"][()]) for kind in NAMES},
+            )
             tries = file["tries"]
             for name in TRIES:
                 self.assertEqual(tries[name].dims[0][0].name, "/tries/row")
                 self.assertEqual("_FillValue" in tries[name].attrs, TRIES[name] == "f8")
-            self.check_tries(store, lambda n: tries[n][()],
-                             {kind: texts(tries[kind + "_name"][()]) for kind in TRY_NAMES},
-                             lambda n: tries[n].dtype)
+            self.check_tries(
+                store,
+                lambda n: tries[n][()],
+                {kind: texts(tries[kind + "_name"][()]) for kind in TRY_NAMES},
+                lambda n: tries[n].dtype,
+            )
             self.check_try_attributes(lambda n: tries[n].attrs)
             self.assertEqual(file.attrs["evalsweep_schema"].tolist(), [2])
             self.assertEqual(file.attrs["Conventions"], b"CF-1.10")
@@ -179,32 +217,37 @@ class StoreTest(unittest.TestCase):
     def test_netcdf4(self, store):
         with netCDF4.Dataset(store.path) as file:
             file.set_auto_mask(False)
-            self.assertEqual(file.variables["checkpoint"][:].tolist(),
-                             store.expected["checkpoint"])
+            self.assertEqual(file.variables["checkpoint"][:].tolist(), store.expected["checkpoint"])
             self.assertEqual(file.variables["task"][:].tolist(), store.expected["task"])
             self.assertEqual(file.variables["layer"][:].tolist(), store.expected["layer"])
-            self.check_columns(store, lambda n: file.variables[n][:],
-                               lambda n: file.variables[n].dtype)
+            self.check_columns(
+                store, lambda n: file.variables[n][:], lambda n: file.variables[n].dtype
+            )
             for name in COLUMNS:
                 self.assertEqual(file.variables[name].dimensions, AXES)
             self.assertEqual(file["status"].flag_values.tolist(), [0, 1, 2, 3])
             self.assertEqual(file["status"].flag_meanings, "pending done failed excluded")
             for name, dtype in MARKERS.items():
                 self.assertEqual(file["markers"][name].dimensions, AXES)
-                np.testing.assert_array_equal(file["markers"][name][:],
-                                              store.integers(name, dtype))
+                np.testing.assert_array_equal(file["markers"][name][:], store.integers(name, dtype))
             metrics = file["metrics"]
-            self.assertEqual(set(metrics.dimensions),
-                             {"row", "split_name", "subset_name", "metric_name"})
+            self.assertEqual(
+                set(metrics.dimensions), {"row", "split_name", "subset_name", "metric_name"}
+            )
             self.assertNotIn("row", metrics.variables)
-            self.check_rows(store, lambda n: metrics[n][:],
-                            {k: texts(metrics[k + "_name"][:]) for k in NAMES})
+            self.check_rows(
+                store, lambda n: metrics[n][:], {k: texts(metrics[k + "_name"][:]) for k in NAMES}
+            )
             tries = file["tries"]
-            self.assertEqual(set(tries.dimensions),
-                             {"row", "host_name", "device_name", "reason_name"})
-            self.check_tries(store, lambda n: tries[n][:],
-                             {k: texts(tries[k + "_name"][:]) for k in TRY_NAMES},
-                             lambda n: tries[n].dtype)
+            self.assertEqual(
+                set(tries.dimensions), {"row", "host_name", "device_name", "reason_name"}
+            )
+            self.check_tries(
+                store,
+                lambda n: tries[n][:],
+                {k: texts(tries[k + "_name"][:]) for k in TRY_NAMES},
+                lambda n: tries[n].dtype,
+            )
             self.check_try_attributes(lambda n: tries[n].__dict__)
             self.assertEqual(file.source, "evalsweep, l'épreuve")
             self.assertEqual(file.empty, "")
@@ -230,18 +273,26 @@ class StoreTest(unittest.TestCase):
                 for name, dtype in MARKERS.items():
                     np.testing.assert_array_equal(data[name], store.integers(name, dtype))
             with xr.open_dataset(store.path, engine=engine, group="metrics") as data:
-                self.check_rows(store, lambda n: data[n].values,
-                                {k: texts(data[k + "_name"].values) for k in NAMES})
+                self.check_rows(
+                    store,
+                    lambda n: data[n].values,
+                    {k: texts(data[k + "_name"].values) for k in NAMES},
+                )
 
             with xr.open_dataset(store.path, engine=engine, group="tries") as data:
-                self.check_tries(store, lambda n: data[n].values,
-                                 {k: texts(data[k + "_name"].values) for k in TRY_NAMES})
+                self.check_tries(
+                    store,
+                    lambda n: data[n].values,
+                    {k: texts(data[k + "_name"].values) for k in TRY_NAMES},
+                )
 
     def check_times(self, times, expected):
         self.assertEqual(times.dtype, np.dtype("datetime64[ns]"))
         np.testing.assert_array_equal(np.isnat(times), np.isnan(expected))
         known = ~np.isnan(expected)
-        np.testing.assert_array_equal(times[known].astype("i8"), (expected[known] * 1e9).astype("i8"))
+        np.testing.assert_array_equal(
+            times[known].astype("i8"), (expected[known] * 1e9).astype("i8")
+        )
 
     def check_selection(self, data, store):
         """Names, layer numbers and steps select, as the recipes in docs/store.md have it."""
@@ -254,8 +305,11 @@ class StoreTest(unittest.TestCase):
     def check_evaluator(self, store, attributes):
         """What evaluators say of themselves: texts, float64, and int8 for true and false."""
         expected = store.expected["attributes"]
-        found = {name.removeprefix("evaluator_"): value for name, value in attributes.items()
-                 if name.startswith("evaluator_")}
+        found = {
+            name.removeprefix("evaluator_"): value
+            for name, value in attributes.items()
+            if name.startswith("evaluator_")
+        }
         self.assertEqual(set(found), set(expected))
         self.assertLessEqual({"dtype", "ends", "n_layers", "normalize", "turn"}, set(found))
         for name, value in expected.items():
@@ -281,8 +335,13 @@ class StoreTest(unittest.TestCase):
     @for_each_store
     def test_dump_tools(self, store):
         # Anything on stderr is a complaint.
-        for command in (["ncdump", "-h"], ["ncdump"], ["ncdump", "-k"], ["h5dump", "-H"],
-                        ["h5dump"]):
+        for command in (
+            ["ncdump", "-h"],
+            ["ncdump"],
+            ["ncdump", "-k"],
+            ["h5dump", "-H"],
+            ["h5dump"],
+        ):
             done = subprocess.run([*command, store.path], capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr), (0, ""), command)
             if command == ["ncdump", "-h"]:

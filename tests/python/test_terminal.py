@@ -2,6 +2,7 @@
 
 Usage: test_terminal.py EVALSWEEP FAKE_EVALUATOR [unittest options].
 """
+
 import json
 import os
 import re
@@ -34,15 +35,27 @@ class Folder(unittest.TestCase):
         return terminal
 
     def watch(self, *arguments, columns=100, lines=30, **options):
-        return self.on_terminal([EVALSWEEP, "status", "--watch", "--interval=0.1", *arguments],
-                                columns, lines, **options)
+        return self.on_terminal(
+            [EVALSWEEP, "status", "--watch", "--interval=0.1", *arguments],
+            columns,
+            lines,
+            **options,
+        )
 
     def write_job(self, *arguments):
-        job = {"run": {"root": os.path.join(os.getcwd(), "runs"), "id": "demo"},
-               "grid": {"checkpoints": ["step0", "step1", "step2"], "layers": "1-4",
-                        "tasks": ["A", "B"]},
-               "evaluator": {"mode": "persistent", "retries": 0,
-                             "command": [FAKE, "--persistent", *arguments]}}
+        job = {
+            "run": {"root": os.path.join(os.getcwd(), "runs"), "id": "demo"},
+            "grid": {
+                "checkpoints": ["step0", "step1", "step2"],
+                "layers": "1-4",
+                "tasks": ["A", "B"],
+            },
+            "evaluator": {
+                "mode": "persistent",
+                "retries": 0,
+                "command": [FAKE, "--persistent", *arguments],
+            },
+        }
         with open("job.json", "w") as file:
             json.dump(job, file)
 
@@ -52,8 +65,9 @@ def status(n_checkpoints=154, n_workers=512, n_done=5000, **changes):
     checkpoints = []
     for i in range(n_checkpoints):
         done = max(0, min(128, n_done - i * 128))
-        checkpoints.append({"checkpoint": f"step{i}000", "done": done, "pending": 128 - done,
-                            "failed": 0})
+        checkpoints.append(
+            {"checkpoint": f"step{i}000", "done": done, "pending": 128 - done, "failed": 0}
+        )
     checkpoints[6].update(done=125, failed=3)
     workers = []
     for i in range(n_workers):
@@ -62,13 +76,29 @@ def status(n_checkpoints=154, n_workers=512, n_done=5000, **changes):
             worker.update(checkpoint=f"step{i}000", layer=22, task="STS12", running_s=i * 7.5)
         workers.append(worker)
     done = sum(c["done"] for c in checkpoints)
-    document = {"schema": 1, "updated_s": time.time() + 50, "alive": True, "host": "node7",
-                "total": n_checkpoints * 128, "done": done, "failed": 3,
-                "pending": n_checkpoints * 128 - done - 3, "excluded": 0, "running": n_workers - 2,
-                "rate_per_s": 12.3, "eta_s": 3723, "evaluated": done, "skipped": 0, "retries": 7,
-                "workers": workers, "checkpoints": checkpoints,
-                "failures": [{"reason": REASON, "units": 2, "log": "outputs/step6000/log.txt"},
-                             {"reason": "unknown", "units": 1, "log": None}]}
+    document = {
+        "schema": 1,
+        "updated_s": time.time() + 50,
+        "alive": True,
+        "host": "node7",
+        "total": n_checkpoints * 128,
+        "done": done,
+        "failed": 3,
+        "pending": n_checkpoints * 128 - done - 3,
+        "excluded": 0,
+        "running": n_workers - 2,
+        "rate_per_s": 12.3,
+        "eta_s": 3723,
+        "evaluated": done,
+        "skipped": 0,
+        "retries": 7,
+        "workers": workers,
+        "checkpoints": checkpoints,
+        "failures": [
+            {"reason": REASON, "units": 2, "log": "outputs/step6000/log.txt"},
+            {"reason": "unknown", "units": 1, "log": None},
+        ],
+    }
     document.update(changes)
     return document
 
@@ -185,12 +215,18 @@ class Watch(Folder):
         """A line each time, and a reader that goes away ends it, quietly."""
         write_status(status())
         command = [EVALSWEEP, "status", "--watch", "--interval=0.1", "run"]
-        line = (r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  4997/19712 done, 3 failed; driver alive on node7: "
-                r"510 running, 12.3 units/s, ETA 1:02:03\n$")
+        line = (
+            r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  4997/19712 done, 3 failed; driver alive on node7: "
+            r"510 running, 12.3 units/s, ETA 1:02:03\n$"
+        )
         for ignored in (False, True):
             with subprocess.Popen(
-                    command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                    restore_signals=not ignored) as process:
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                restore_signals=not ignored,
+            ) as process:
                 self.assertRegex(process.stdout.readline(), line)
                 self.assertRegex(process.stdout.readline(), line)
                 process.stdout.close()
@@ -220,11 +256,15 @@ class Watch(Folder):
         self.assertIn("22 done, 0 pending, 2 failed", text)
         self.assertIn("checkpoints  2 done, 1 begun, 0 to begin; step0 to step2", text)
         self.assertIn("█▆█", text)
-        paper = subprocess.run([EVALSWEEP, "status", "--watch", "runs/demo"], text=True,
-                               capture_output=True)
+        paper = subprocess.run(
+            [EVALSWEEP, "status", "--watch", "runs/demo"], text=True, capture_output=True
+        )
         self.assertEqual((paper.returncode, paper.stderr), (0, ""))
-        self.assertRegex(paper.stdout, r"Z  22/24 done, 2 failed; driver not running \(.*\)\n"
-                                       r"ended: 2 units failed, the others are done\n$")
+        self.assertRegex(
+            paper.stdout,
+            r"Z  22/24 done, 2 failed; driver not running \(.*\)\n"
+            r"ended: 2 units failed, the others are done\n$",
+        )
 
 
 class Bar(Folder):
@@ -232,15 +272,24 @@ class Bar(Folder):
 
     def run_in_windows(self, command, **options):
         """A run whose window changes until it ends; no line wraps."""
-        bars = {200: r"^\[[#.]{60}\] \d+/24 \(\d+ %\)  .* ETA ", 50: r"^\[[#.]{8,}\] \d+/24 ",
-                30: r"^\d+/24 \(\d+ %\)", 10: r"^\d+/24 \(\d"}
+        bars = {
+            200: r"^\[[#.]{60}\] \d+/24 \(\d+ %\)  .* ETA ",
+            50: r"^\[[#.]{8,}\] \d+/24 ",
+            30: r"^\d+/24 \(\d+ %\)",
+            10: r"^\d+/24 \(\d",
+        }
         terminal = self.on_terminal(command, columns=200, lines=60, **options)
         for columns in (200, 50, 30, 10, 200):
             terminal.resize(columns, 60)
             n_output = len(terminal.output)
             bar = re.compile(bars[columns])
-            terminal.wait_for(lambda screen: len(terminal.output) > n_output and any(
-                bar.search(line) for line in screen.text()), bar)
+            terminal.wait_for(
+                lambda screen: (
+                    len(terminal.output) > n_output
+                    and any(bar.search(line) for line in screen.text())
+                ),
+                bar,
+            )
         self.assertEqual(terminal.wait(), 0)
         self.assertEqual(terminal.screen.n_wrapped, 0)
         self.check(terminal)

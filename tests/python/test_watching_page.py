@@ -2,6 +2,7 @@
 
 Usage: test_watching_page.py EVALSWEEP FAKE_EVALUATOR [unittest options].
 """
+
 import json
 import os
 import re
@@ -39,15 +40,23 @@ class Page(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         os.chdir(cls.folder.name)
-        job = {"run": {"root": os.getcwd(), "id": "demo"},
-               "grid": {"checkpoints": ["step0", "step1", "step2"], "layers": "1-4", "tasks": TASKS},
-               "evaluator": {"mode": "persistent", "retries": 0,
-                             "command": [FAKE, "--persistent", "--error", "--fail-unit", "/2/B"]},
-               "limits": {"max_consecutive_failures": 100}}
+        job = {
+            "run": {"root": os.getcwd(), "id": "demo"},
+            "grid": {"checkpoints": ["step0", "step1", "step2"], "layers": "1-4", "tasks": TASKS},
+            "evaluator": {
+                "mode": "persistent",
+                "retries": 0,
+                "command": [FAKE, "--persistent", "--error", "--fail-unit", "/2/B"],
+            },
+            "limits": {"max_consecutive_failures": 100},
+        }
         with open("job.json", "w") as file:
             json.dump(job, file)
-        done = subprocess.run([EVALSWEEP, "run", "--quiet", "job.json"], capture_output=True,
-                              env={**os.environ, "SLURM_JOB_ID": "7"})
+        done = subprocess.run(
+            [EVALSWEEP, "run", "--quiet", "job.json"],
+            capture_output=True,
+            env={**os.environ, "SLURM_JOB_ID": "7"},
+        )
         assert done.returncode == 1, done.stderr
 
     @classmethod
@@ -65,8 +74,9 @@ class Page(unittest.TestCase):
         self.assertEqual(set(progress.columns), keys(text))
         self.assertEqual(len(progress), 36)
         self.assertEqual(str(progress.finished.dtype), "datetime64[ns, UTC]")
-        self.assertLess(abs((pandas.Timestamp.now("UTC") - progress.finished.max()).total_seconds()),
-                        600)
+        self.assertLess(
+            abs((pandas.Timestamp.now("UTC") - progress.finished.max()).total_seconds()), 600
+        )
         for column in ("main_score", "evaluation_time_s"):
             self.assertEqual(progress[column].dtype, float)
         for column in ("layer", "attempt"):
@@ -91,8 +101,16 @@ class Page(unittest.TestCase):
         self.assertEqual(set(status["failures"][0]), keys_of(text, "failures"))
         self.assertLessEqual(set(status["workers"][0]), keys_of(text, "workers"))
         told = json.loads(subprocess.check_output([EVALSWEEP, "status", "--json", "demo"]))
-        for key in ("total", "done", "pending", "failed", "excluded", "checkpoints", "failures",
-                    "updated_s"):
+        for key in (
+            "total",
+            "done",
+            "pending",
+            "failed",
+            "excluded",
+            "checkpoints",
+            "failures",
+            "updated_s",
+        ):
             self.assertEqual(told[key], status[key], key)
         for key in told:
             self.assertIn(f"`{key}`", text)

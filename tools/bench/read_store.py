@@ -2,6 +2,7 @@
 
 Usage: read_store.py PATH [REPEATS]. Prints one JSON object: for each read the median of its seconds.
 """
+
 import json
 import statistics
 import sys
@@ -66,8 +67,10 @@ def seconds(read, path):
 
 def main():
     path, repeats = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    medians = {name: statistics.median(seconds(read, path) for _ in range(repeats + 1))
-               for name, read in READS.items()}
+    medians = {
+        name: statistics.median(seconds(read, path) for _ in range(repeats + 1))
+        for name, read in READS.items()
+    }
     print(json.dumps(medians))
 
 
