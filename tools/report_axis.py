@@ -10,7 +10,6 @@ from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
-
 from report_style import short, thinned
 
 _GAP = 0.5  # between the three groups, in columns

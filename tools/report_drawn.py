@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-
 from report_findings import Findings
 from report_work import Stretch
 

@@ -5,7 +5,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
-
 from report_data import FAILED, Run
 
 NOT_KNOWN = "(reason not known)"

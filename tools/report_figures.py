@@ -8,7 +8,6 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-
 from report_axis import TrainingAxis, layer_ticks
 from report_data import DONE, EXCLUDED, FAILED, PENDING
 from report_scores import Panel
@@ -131,8 +130,8 @@ def _patch(colour: str, text: str) -> Patch:
 
 def _draw_best(axes: Axes, panel: Panel, axis: TrainingAxis, layers: list[int]) -> None:
     best = panel.best_layer
-    for line in axis.lines:
-        line = np.asarray(line)[best[np.asarray(line)] >= 0]
+    for part in axis.lines:
+        line = np.asarray(part)[best[np.asarray(part)] >= 0]
         whole = ~np.isnan(panel.score[line]).any(axis=1)
         axes.plot(axis.centre[line], best[line], color=BLUE, linewidth=0.7, alpha=0.6)
         axes.scatter(axis.centre[line][whole], best[line][whole], s=14, color=BLUE, zorder=3)

@@ -1,10 +1,10 @@
 """The page: what report.py knows of a run, put into words, tables and figures."""
 
+import contextlib
 import json
 from pathlib import Path
 
 import numpy as np
-
 import report_html as h
 from report_data import DONE, FAILED, Run
 from report_drawn import drawn
@@ -65,10 +65,8 @@ def _origin(run: Run) -> list[str]:
     """Who evaluated, with what, as far as the store tells."""
     known = run.attributes
     words = []
-    try:
+    with contextlib.suppress(KeyError, TypeError, ValueError):
         words.append(f"evalsweep {json.loads(known['versions'])['evalsweep']}")
-    except (KeyError, TypeError, ValueError):
-        pass
     kinds = (("evaluator_model", "model"), ("host", "host"), ("slurm_job_id", "Slurm job"),
              ("git_commit", "commit"))  # fmt: skip
     return words + [f"{word} {known[name][:80]}" for name, word in kinds if known.get(name)]

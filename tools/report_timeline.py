@@ -13,7 +13,6 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-
 from report_data import Run
 from report_style import INK, PAPER_GREY, SKY, VERMILION, WIDTH_INCHES, short, thinned
 from report_work import Stretch, Work

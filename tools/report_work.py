@@ -7,7 +7,6 @@ times in whole seconds; a unit's own evaluation time is exact, so sums are made 
 from dataclasses import dataclass
 
 import numpy as np
-
 from report_data import Tries
 
 # Where no worker did anything for longer, a stretch ends: the job ended, and another began later.

@@ -1,4 +1,4 @@
-"""A program on a terminal of our own: a pseudo-terminal, and what a screen would show of its output.
+"""A program on a terminal of our own: a pseudo-terminal, and what its screen would show.
 
 The screen knows what evalsweep writes and no more; anything else is an error.
 """
@@ -84,7 +84,7 @@ class Screen:
             self.column = 0
         elif character == "\n":
             if self.row == self.lines - 1:
-                self.cells = self.cells[1:] + [[" "] * self.columns]
+                self.cells = [*self.cells[1:], [" "] * self.columns]
                 self.n_scrolled += 1
             else:
                 self.row += 1

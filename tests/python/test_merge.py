@@ -1,5 +1,6 @@
-"""Several runs in one file, as people read it: xarray with both its engines, and netCDF4. Each value is compared
-with what the runs' own stores say.
+"""Several runs in one file, as people read it: xarray with both its engines, and netCDF4.
+
+Each value is compared with what the runs' own stores say.
 
 Usage: test_merge.py EVALSWEEP FAKE_EVALUATOR [unittest options]
 """
@@ -124,7 +125,7 @@ class MergeTest(unittest.TestCase):
         columns += [rows[kind + "_name"].values[rows[kind]] for kind in kinds]
         rest = sorted(set(rows.data_vars) - {"run", *AXES, *kinds})
         columns += [rows[name].values for name in rest]
-        return [tuple(row) for row in zip(*(column.astype(str) for column in columns))]
+        return [tuple(row) for row in zip(*(c.astype(str) for c in columns), strict=True)]
 
     def check_long_table(self, group, kinds):
         for engine in ENGINES:

@@ -1,5 +1,6 @@
-"""The recipes of docs/store.md, as they stand there: those for Python and the command line are run, in a
-folder with a store of that name.
+"""The recipes of docs/store.md, as they stand there.
+
+Those for Python and the command line are run, in a folder with a store of that name.
 
 Usage: test_recipes.py STORE_MD MAKE_STORE [unittest options].
 """

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 from matplotlib.collections import QuadMesh
-
 from report_world import DEVICES, Page, Sweep, seconds, stamp
 
 PROJECT = Path(__file__).resolve().parents[2]

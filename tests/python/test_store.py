@@ -1,4 +1,4 @@
-"""What people read the store with: h5py, netCDF4, xarray with both its engines, ncdump and h5dump.
+"""What people read it with: h5py, netCDF4, xarray with both its engines, ncdump and h5dump.
 
 Usage: test_store.py MAKE_STORE [unittest options]. MAKE_STORE writes a store and prints, as JSON, what
 is in it; every value is compared with that.
@@ -166,11 +166,11 @@ class StoreTest(unittest.TestCase):
                     file["markers"][name][()], store.integers(name, dtype)
                 )
                 self.assertEqual(file["markers"][name].dtype, np.dtype(dtype))
-            for name in COLUMNS:
+            for name, dtype in COLUMNS.items():
                 dims = [d[0].name for d in file[name].dims]
                 self.assertEqual(dims, ["/checkpoint", "/layer", "/task"])
                 self.assertEqual(file[name].attrs["coordinates"], b"step")
-                self.assertEqual("_FillValue" in file[name].attrs, COLUMNS[name] == "f8")
+                self.assertEqual("_FillValue" in file[name].attrs, dtype == "f8")
             metrics = file["metrics"]
             for name, dtype in FIELDS.items():
                 self.assertEqual(metrics[name].dtype, np.dtype(dtype))
@@ -181,9 +181,9 @@ class StoreTest(unittest.TestCase):
                 {kind: texts(metrics[kind + "_name"][()]) for kind in NAMES},
             )
             tries = file["tries"]
-            for name in TRIES:
+            for name, dtype in TRIES.items():
                 self.assertEqual(tries[name].dims[0][0].name, "/tries/row")
-                self.assertEqual("_FillValue" in tries[name].attrs, TRIES[name] == "f8")
+                self.assertEqual("_FillValue" in tries[name].attrs, dtype == "f8")
             self.check_tries(
                 store,
                 lambda n: tries[n][()],
@@ -258,7 +258,7 @@ class StoreTest(unittest.TestCase):
     def test_xarray(self, store):
         for engine in ENGINES:
             with xr.open_dataset(store.path, engine=engine) as data:
-                self.assertEqual(dict(data.sizes), dict(zip(AXES, store.shape)))
+                self.assertEqual(dict(data.sizes), dict(zip(AXES, store.shape, strict=True)))
                 self.assertEqual(set(data.coords), {*AXES, "step"})
                 self.assertEqual(set(data.data_vars), set(COLUMNS))
                 for axis in AXES:

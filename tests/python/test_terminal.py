@@ -142,7 +142,7 @@ class Watch(Folder):
         for columns, lines in ((40, 10), (200, 50), (1, 1), (3, 100), (500, 2), (80, 24)):
             terminal.resize(columns, lines)
             n_output = len(terminal.output)
-            terminal.wait_for(lambda screen: terminal.output.count("\x1b[J", n_output) >= 3)
+            terminal.wait_for(lambda screen, n=n_output: terminal.output.count("\x1b[J", n) >= 3)
             screen = terminal.screen
             self.assertEqual((screen.n_wrapped, screen.n_scrolled), (0, n_scrolled))
             text = screen.text()
@@ -284,9 +284,8 @@ class Bar(Folder):
             n_output = len(terminal.output)
             bar = re.compile(bars[columns])
             terminal.wait_for(
-                lambda screen: (
-                    len(terminal.output) > n_output
-                    and any(bar.search(line) for line in screen.text())
+                lambda screen, n=n_output, bar=bar: (
+                    len(terminal.output) > n and any(bar.search(line) for line in screen.text())
                 ),
                 bar,
             )
