@@ -1,6 +1,6 @@
 """What typical reads of a store take, the file in the page cache.
 
-read_store.py PATH [REPEATS]. Prints JSON: for each read the median of its seconds.
+Usage: read_store.py PATH [REPEATS]. Prints one JSON object: for each read the median of its seconds.
 """
 
 import json
@@ -71,7 +71,7 @@ def main():
         name: statistics.median(seconds(read, path) for _ in range(repeats + 1))
         for name, read in READS.items()
     }
-    print(json.dumps(medians))
+    print(json.dumps(medians, separators=(",", ":")))
 
 
 if __name__ == "__main__":

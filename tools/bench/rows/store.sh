@@ -32,3 +32,13 @@ row "table of 215,600 units x 20 metrics, resident" "$(calc "$table / 1e6") MB" 
 interleave rank_0_bytes_per_unit
 row "rank 0, bytes for a unit without metrics (peak of a run)" \
     "$(median rank_0_bytes_per_unit)" "300" "$(calc "$(median rank_0_bytes_per_unit) / 300")" "<= 1"
+
+# Typical reads of it, with a Python that has h5py and xarray: against reading all of main_score.
+if /usr/bin/python3 "$REPO/tools/bench/read_store.py" "$SCRATCH/results.h5" >"$SCRATCH/reads.json" 2>/dev/null; then
+    all_s=$(json_number h5py_all_scores <"$SCRATCH/reads.json")
+    for read in h5py_task h5py_checkpoint xarray_h5netcdf_task xarray_netcdf4_task; do
+        read_s=$(json_number "$read" <"$SCRATCH/reads.json")
+        row "reading that store: $read" "$(calc "1000 * $read_s") ms" \
+            "all of main_score by h5py: $(calc "1000 * $all_s") ms" "$read_s / $all_s" -
+    done
+fi
