@@ -162,6 +162,7 @@ int main(int argc, char **argv)
     const struct es_attribute attributes[] = {{"source", "evalsweep, l'\xc3\xa9preuve"},
                                               {"empty", ""},
                                               {"broken", "not \xff UTF-8"},
+                                              {"starts", "{\"job_id\":\"7\",\"ranks\":2}"},
                                               {"job_file", long_value}};
     for (int i = 0; i < 4; i++)
         if (argc != 6 || !es_parse_int(argv[2 + i], &n[i]))
