@@ -162,8 +162,9 @@ class Terminal:
     def wait(self):
         """The exit code, or minus the signal, once all output is taken in."""
         deadline_s = time.monotonic() + DEADLINE_S
-        while self.read(0.05) and time.monotonic() < deadline_s:
-            pass
+        while self.read(0.05):
+            if time.monotonic() > deadline_s:
+                raise AssertionError("it does not end:\n" + "\n".join(self.screen.text()))
         _, status = os.waitpid(self.pid, 0)
         self.status = os.waitstatus_to_exitcode(status)
         return self.status
