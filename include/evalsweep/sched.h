@@ -113,6 +113,10 @@ void es_sched_done(struct es_sched *sched, uint32_t worker, uint32_t unit_id,
 bool es_sched_failed(struct es_sched *sched, uint32_t worker, uint32_t unit_id, bool may_retry,
                      double now_s);
 
+/* Whether a unit is FAILED when its try of this number (from 1) fails: the rule of es_sched_failed,
+ * for workers to know it, too. */
+bool es_sched_is_last_try(uint32_t number, uint32_t max_attempts, bool may_retry);
+
 /* The worker that a try failed on has left and turned out bad: the try is not counted. True: it was
  * the last one, and the unit, FAILED until now, is pending again. */
 bool es_sched_forgive(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s);

@@ -349,6 +349,11 @@ void es_sched_done(struct es_sched *sched, uint32_t worker, uint32_t unit_id,
     es_queue_changed(sched, worker, now_s);
 }
 
+bool es_sched_is_last_try(uint32_t number, uint32_t max_attempts, bool may_retry)
+{
+    return !may_retry || number >= max_attempts;
+}
+
 bool es_sched_failed(struct es_sched *sched, uint32_t worker, uint32_t unit_id, bool may_retry,
                      double now_s)
 {
@@ -362,7 +367,7 @@ bool es_sched_failed(struct es_sched *sched, uint32_t worker, uint32_t unit_id, 
     unit->n_failed++;
     unit->tried = true;
     unit->failed_on = worker;
-    if (!may_retry || unit->n_failed >= sched->config.max_attempts) {
+    if (es_sched_is_last_try(unit->n_failed, sched->config.max_attempts, may_retry)) {
         unit->state = ES_UNIT_FAILED;
         return true;
     }

@@ -1,5 +1,6 @@
 #include "mpi/attempt.h"
 
+#include "evalsweep/sched.h"
 #include "run/folder.h"
 #include "run/lease.h"
 #include "run/marker.h"
@@ -93,7 +94,8 @@ static int write_marker(struct es_attempt *attempt, const char *name, const char
 
 static bool is_last_try(const struct es_attempt *attempt)
 {
-    return attempt->number > attempt->job->evaluator.retries || !attempt->entry.may_retry;
+    return es_sched_is_last_try(attempt->number, attempt->job->evaluator.retries + 1,
+                                attempt->entry.may_retry);
 }
 
 /* Takes over the tries that a failed.json tells of. It stays until the marker is there. */
@@ -163,13 +165,9 @@ static int take_lease(struct es_attempt *attempt, struct es_err *err)
  * goes to result. */
 static bool has_failed(struct es_attempt *attempt)
 {
-    struct stat st;
     return attempt->leases_fd >= 0 && !attempt->was_tried &&
-           fstatat(attempt->dir_fd, ES_FAILED_NAME, &st, 0) == 0 &&
-           es_file_id(&st).mtime_ns >= attempt->started_ns &&
-           es_failed_read(attempt->dir_fd, ".", task_name(attempt), &attempt->scratch,
-                          &attempt->result) &&
-           !attempt->result.is_interim;
+           es_failed_in_run(attempt->dir_fd, ".", task_name(attempt), attempt->started_ns,
+                            &attempt->scratch, &attempt->result);
 }
 
 /* Sees to it that the unit is this worker's, and not done yet. The order counts: once the lease is

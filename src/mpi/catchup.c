@@ -28,18 +28,6 @@ static bool has_done(const struct es_company_config *config, struct es_units *un
     return false;
 }
 
-/* What the failed.json tells of a unit that failed for good in this run. */
-static bool read_failed(const struct es_company_config *config, int run_dir_fd, const char *dir,
-                        const char *task, struct es_buf *scratch, struct es_result *result)
-{
-    struct stat st;
-    es_buf_reset(scratch);
-    es_buf_printf(scratch, "%s/" ES_FAILED_NAME, dir);
-    return !scratch->failed && fstatat(run_dir_fd, scratch->data, &st, 0) == 0 &&
-           es_file_id(&st).mtime_ns >= config->started_ns &&
-           es_failed_read(run_dir_fd, dir, task, scratch, result) && !result->is_interim;
-}
-
 /* The units whose lines are missing; each marker is read again, as the table has not all of it. */
 static int add_lines(const struct es_company_config *config, int run_dir_fd, struct es_units *units,
                      struct es_progress *progress, uint8_t *has_line, struct es_err *err)
@@ -60,10 +48,10 @@ static int add_lines(const struct es_company_config *config, int run_dir_fd, str
         es_layout_unit_dir(config->layout, grid, unit, &dir);
         if (dir.failed)
             break;
-        bool is_there = is_done
-                            ? es_marker_read(run_dir_fd, dir.data, task, config->not_before_ns,
-                                             &scratch, &result, NULL) == ES_MARKER_VALID
-                            : read_failed(config, run_dir_fd, dir.data, task, &scratch, &result);
+        bool is_there = is_done ? es_marker_read(run_dir_fd, dir.data, task, config->not_before_ns,
+                                                 &scratch, &result, NULL) == ES_MARKER_VALID
+                                : es_failed_in_run(run_dir_fd, dir.data, task, config->started_ns,
+                                                   &scratch, &result);
         if (!is_there)
             continue; /* deleted since, or of an earlier start */
         es_progress_add(progress, grid, id, (enum es_status)columns.status[id], &result);

@@ -161,7 +161,6 @@ static void find_out(struct es_company *company, uint32_t unit_id, struct es_res
 {
     struct es_unit unit = es_grid_unit(company->grid, unit_id);
     const char *task = es_grid_task(company->grid, unit.task);
-    struct stat st;
     es_buf_reset(&company->dir);
     es_layout_unit_dir(company->config.layout, company->grid, unit, &company->dir);
     *entry = (struct es_result_entry){
@@ -175,10 +174,8 @@ static void find_out(struct es_company *company, uint32_t unit_id, struct es_res
     if (es_marker_read(fd, ".", task, company->config.not_before_ns, &company->scratch,
                        &company->result, &entry->marker) == ES_MARKER_VALID) {
         entry->kind = ES_RESULT_FOUND;
-    } else if (fstatat(fd, ES_FAILED_NAME, &st, 0) == 0 &&
-               es_file_id(&st).mtime_ns >= company->config.started_ns &&
-               es_failed_read(fd, ".", task, &company->scratch, &company->result) &&
-               !company->result.is_interim) {
+    } else if (es_failed_in_run(fd, ".", task, company->config.started_ns, &company->scratch,
+                                &company->result)) {
         entry->kind = ES_RESULT_FOUND_FAILED;
         memset(&entry->marker, 0, sizeof entry->marker);
     }

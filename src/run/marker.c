@@ -218,3 +218,11 @@ bool es_failed_read(int dir_fd, const char *unit_dir, const char *task, struct e
     struct es_look look = {.dir_fd = dir_fd, .task = task, .not_before_ns = INT64_MIN};
     return es_marker_is_file(look_once(es_look_at_failed, &look, unit_dir, scratch, result));
 }
+
+bool es_failed_in_run(int dir_fd, const char *unit_dir, const char *task, int64_t started_ns,
+                      struct es_buf *scratch, struct es_result *result)
+{
+    struct es_look look = {.dir_fd = dir_fd, .task = task, .not_before_ns = started_ns};
+    return es_marker_is_file(look_once(es_look_at_failed, &look, unit_dir, scratch, result)) &&
+           !result->is_interim;
+}

@@ -44,6 +44,11 @@ enum es_marker_state es_marker_read(int dir_fd, const char *unit_dir, const char
 bool es_failed_read(int dir_fd, const char *unit_dir, const char *task, struct es_buf *scratch,
                     struct es_result *result);
 
+/* Whether the unit has failed for good in the run that began at started_ns, on whichever driver:
+ * its failed.json is no older, and not of a try that others follow. As above. */
+bool es_failed_in_run(int dir_fd, const char *unit_dir, const char *task, int64_t started_ns,
+                      struct es_buf *scratch, struct es_result *result);
+
 /* Makes the tries that a <dir_fd>/failed.json tells of the earlier ones of a result that is to be
  * written beside it, in place of those it has. `spare` is a result to reuse. False: there is no
  * failed.json at all. One older than not_before_ns tells nothing. */

@@ -7,6 +7,7 @@
 
 #include "run/marker.h"
 #include "run/result_internal.h"
+#include "sys/fd.h"
 #include "unit/run/tree.h"
 
 #include <math.h>
@@ -366,6 +367,13 @@ static void test_failed(void **state)
     assert_true(es_failed_read(f->tree.fd, UNIT, "STS12", &f->scratch, &f->result));
     assert_string_equal(es_result_text(&f->result, f->result.reason), "timed out");
     assert_int_equal(f->result.attempt, 1);
+    struct stat st;
+    assert_int_equal(fstatat(f->tree.fd, UNIT "/failed.json", &st, 0), 0);
+    int64_t failed_ns = es_file_id(&st).mtime_ns;
+    for (int later = 0; later < 2; later++)
+        assert_int_equal(
+            es_failed_in_run(f->tree.fd, UNIT, "STS12", failed_ns + later, &f->scratch, &f->result),
+            !later);
 
     tree_write(&f->tree, UNIT "/failed.json", ""); /* still says that it failed */
     assert_true(es_failed_read(f->tree.fd, UNIT, "STS12", &f->scratch, &f->result));
