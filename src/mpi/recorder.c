@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "mpi/catchup.h"
 #include "mpi/lastlook.h"
+#include "mpi/mailbox.h"
 #include "run/progress.h"
 #include "run/status.h"
 #include "run/tally.h"
@@ -26,27 +27,20 @@
 #define LEAVE_TRIES 20
 #define LEAVE_PAUSE_NS 50000000L
 
-struct item {
-    struct item *next;
-    struct es_message message;
-};
-
 struct es_recorder {
     struct es_recorder_config config;
     struct es_progress *progress;
     pthread_t thread;
     pthread_mutex_t mutex; /* guards everything below it up to the next comment */
     pthread_cond_t wake;
-    struct item *first;
-    struct item **last;
+    struct es_mailbox results;
     char *status_text;
     size_t status_n;
     bool is_ending;
     bool has_fault;
     bool is_final; /* the fault: nothing makes it good any more */
     struct es_err fault;
-    struct item *news; /* for the coordinator */
-    struct item **news_last;
+    struct es_mailbox news; /* for the coordinator */
     uint32_t n_to_leave;
     bool has_left;
     /* The thread's own. */
@@ -167,14 +161,14 @@ static void flush_progress(struct es_recorder *recorder)
         note_fault(recorder, &err);
 }
 
-static void apply(struct es_recorder *recorder, struct item *items)
+static void apply(struct es_recorder *recorder, struct es_mailbox *results)
 {
-    while (items) {
-        struct item *item = items;
-        apply_message(recorder, &item->message);
-        items = item->next;
-        es_message_clear(&item->message);
-        free(item);
+    for (struct es_letter *letter; (letter = es_mailbox_take(results));) {
+        struct es_message message;
+        uint32_t source;
+        es_letter_open(letter, &source, &message);
+        apply_message(recorder, &message);
+        es_message_clear(&message);
     }
     flush_progress(recorder);
 }
@@ -246,18 +240,19 @@ static void catch_up(struct es_recorder *recorder)
 
 static void send_news(struct es_recorder *recorder, struct es_buf *news)
 {
-    struct item *item = es_mem_calloc(1, sizeof *item);
-    if (!item || es_message_take(news, &item->message) < 0) {
+    struct es_message message = {0};
+    struct es_letter *letter = NULL;
+    if (es_message_take(news, &message) == 0) {
+        apply_message(recorder, &message);
+        flush_progress(recorder);
+        letter = es_letter_create(0, &message);
+    }
+    if (!letter) {
         note_loss(recorder, "telling what other drivers did");
-        es_buf_clear(news);
-        free(item);
         return;
     }
-    apply_message(recorder, &item->message);
-    flush_progress(recorder);
     pthread_mutex_lock(&recorder->mutex);
-    *recorder->news_last = item;
-    recorder->news_last = &item->next;
+    es_mailbox_put(&recorder->news, letter);
     pthread_mutex_unlock(&recorder->mutex);
 }
 
@@ -266,8 +261,8 @@ static void leave_if_wanted(struct es_recorder *recorder)
 {
     pthread_mutex_lock(&recorder->mutex);
     uint32_t n = recorder->n_to_leave;
-    bool may_leave = n > 0 && n == es_company_n_parked(recorder->company) && !recorder->first &&
-                     !recorder->news && !recorder->has_left;
+    bool may_leave = n > 0 && n == es_company_n_parked(recorder->company) &&
+                     !recorder->results.first && !recorder->news.first && !recorder->has_left;
     pthread_mutex_unlock(&recorder->mutex);
     if (!may_leave)
         return;
@@ -345,7 +340,7 @@ static double look_wait_s(const struct es_recorder *recorder)
 /* Waits, with the mutex held, until there is something to do. */
 static void wait_for_work(struct es_recorder *recorder)
 {
-    while (!recorder->first && !recorder->status_text && !recorder->is_ending) {
+    while (!recorder->results.first && !recorder->status_text && !recorder->is_ending) {
         double wait_s = ES_LOCK_BEAT_S; /* the lock is minded that often */
         if (recorder->is_dirty && may_write(recorder))
             wait_s = fmin(wait_s, recorder->snapshot_due_s - es_clock_mono_s());
@@ -387,22 +382,21 @@ static void *recorder_main(void *arg)
     while (!is_ending) {
         pthread_mutex_lock(&recorder->mutex);
         wait_for_work(recorder);
-        struct item *items = recorder->first;
+        struct es_mailbox results = recorder->results;
+        recorder->results = (struct es_mailbox){0};
         if (recorder->status_text) {
             forget_status(recorder);
             recorder->unwritten_status = recorder->status_text;
             recorder->unwritten_n = recorder->status_n;
         }
-        recorder->first = NULL;
-        recorder->last = &recorder->first;
         recorder->status_text = NULL;
         is_ending = recorder->is_ending;
         pthread_mutex_unlock(&recorder->mutex);
         if (is_ending)
             forget_fault(recorder);
         mind_lock(recorder, is_ending);
-        if (items || is_ending) /* at the end, lines that could not be written before once more */
-            apply(recorder, items);
+        if (results.first || is_ending) /* at the end, lines that could not be written before too */
+            apply(recorder, &results);
         if (is_ending && minds_company(recorder))
             end_company(recorder);
         else if (!is_ending && look_wait_s(recorder) <= 0)
@@ -418,11 +412,7 @@ static void *recorder_main(void *arg)
 
 static void recorder_free(struct es_recorder *recorder)
 {
-    for (struct item *item; (item = recorder->news);) {
-        recorder->news = item->next;
-        es_message_clear(&item->message);
-        free(item);
-    }
+    es_mailbox_clear(&recorder->news);
     es_company_free(recorder->company);
     es_last_look_free(recorder->last_look);
     es_tally_free(recorder->tally);
@@ -460,8 +450,6 @@ int es_recorder_start(const struct es_recorder_config *config, struct es_recorde
     if (!recorder)
         return es_err_nomem(err, "starting the recorder");
     recorder->config = *config;
-    recorder->last = &recorder->first;
-    recorder->news_last = &recorder->news;
     recorder->is_owner = true;
     recorder->is_dirty = true; /* what the scan found belongs in the store, too */
     recorder->snapshot_due_s = es_clock_mono_s() + SNAPSHOT_FIRST_S;
@@ -489,17 +477,13 @@ int es_recorder_start(const struct es_recorder_config *config, struct es_recorde
 
 void es_recorder_add(struct es_recorder *recorder, struct es_message *message)
 {
-    struct item *item = es_mem_calloc(1, sizeof *item);
-    if (!item) {
-        es_message_clear(message);
+    struct es_letter *letter = es_letter_create(0, message);
+    if (!letter) {
         note_loss(recorder, "recording results");
         return;
     }
-    item->message = *message;
-    *message = (struct es_message){0};
     pthread_mutex_lock(&recorder->mutex);
-    *recorder->last = item;
-    recorder->last = &item->next;
+    es_mailbox_put(&recorder->results, letter);
     pthread_cond_signal(&recorder->wake);
     pthread_mutex_unlock(&recorder->mutex);
 }
@@ -517,17 +501,12 @@ void es_recorder_set_status(struct es_recorder *recorder, char *text, size_t n)
 bool es_recorder_news(struct es_recorder *recorder, struct es_message *ret_message)
 {
     pthread_mutex_lock(&recorder->mutex);
-    struct item *item = recorder->news;
-    if (item) {
-        recorder->news = item->next;
-        if (!recorder->news)
-            recorder->news_last = &recorder->news;
-    }
+    struct es_letter *letter = es_mailbox_take(&recorder->news);
     pthread_mutex_unlock(&recorder->mutex);
-    if (!item)
+    if (!letter)
         return false;
-    *ret_message = item->message;
-    free(item);
+    uint32_t source;
+    es_letter_open(letter, &source, ret_message);
     return true;
 }
 

@@ -1,4 +1,5 @@
 #include "core/mem.h"
+#include "mpi/mailbox.h"
 #include "mpi/transport.h"
 #include "sys/fd.h"
 
@@ -8,19 +9,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-struct parcel {
-    struct parcel *next;
-    uint32_t source;
-    struct es_message message;
-};
-
 struct endpoint {
     struct es_transport base;
     struct es_local_hub *hub;
-    pthread_mutex_t lock; /* guards first and last */
-    struct parcel *first;
-    struct parcel **last;
-    int event_fd; /* readable if and only if the queue is not empty, when the lock is free */
+    pthread_mutex_t lock; /* guards the box */
+    struct es_mailbox box;
+    int event_fd; /* readable if and only if the box is not empty, when the lock is free */
 };
 
 struct es_local_hub {
@@ -32,19 +26,13 @@ static int local_send(struct es_transport *transport, uint32_t dest, struct es_m
 {
     struct endpoint *from = (struct endpoint *)transport;
     struct endpoint *to = &from->hub->endpoints[dest];
-    struct parcel *parcel = es_mem_calloc(1, sizeof *parcel);
-    if (!parcel) {
-        es_message_clear(message);
+    struct es_letter *letter = es_letter_create(transport->rank, message);
+    if (!letter)
         return ES_ERR_NOMEM;
-    }
-    parcel->source = transport->rank;
-    parcel->message = *message;
-    *message = (struct es_message){0};
     pthread_mutex_lock(&to->lock);
-    bool was_empty = !to->first;
-    *to->last = parcel;
-    to->last = &parcel->next;
-    if (was_empty) { /* under the lock: after it, the parcel might be gone, and the count stay */
+    bool was_empty = !to->box.first;
+    es_mailbox_put(&to->box, letter);
+    if (was_empty) { /* under the lock: after it, the letter might be gone, and the count stay */
         uint64_t one = 1;
         (void)!write(to->event_fd, &one, sizeof one); /* never full: it counts to 2^64 */
     }
@@ -57,24 +45,17 @@ static bool local_receive(struct es_transport *transport, uint32_t *ret_source,
 {
     struct endpoint *at = (struct endpoint *)transport;
     pthread_mutex_lock(&at->lock);
-    struct parcel *parcel = at->first;
-    if (parcel) {
-        at->first = parcel->next;
-        if (!at->first)
-            at->last = &at->first;
-    }
+    struct es_letter *letter = es_mailbox_take(&at->box);
     /* The count goes only with the last message, under the lock: a message that comes after it
-     * finds the queue empty and counts again. */
-    if (parcel && !at->first) {
+     * finds the box empty and counts again. */
+    if (letter && !at->box.first) {
         uint64_t count;
         (void)!read(at->event_fd, &count, sizeof count);
     }
     pthread_mutex_unlock(&at->lock);
-    if (!parcel)
+    if (!letter)
         return false;
-    *ret_source = parcel->source;
-    *ret_message = parcel->message;
-    free(parcel);
+    es_letter_open(letter, ret_source, ret_message);
     return true;
 }
 
@@ -116,7 +97,6 @@ int es_local_hub_create(uint32_t n_endpoints, struct es_local_hub **ret_hub, str
         struct endpoint *endpoint = &hub->endpoints[hub->n];
         *endpoint = (struct endpoint){
             .base = {.ops = &local_ops, .rank = hub->n, .size = n_endpoints}, .hub = hub};
-        endpoint->last = &endpoint->first;
         endpoint->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (endpoint->event_fd < 0) {
             int rc = es_err_sys(err, errno, "making the message queues", NULL);
@@ -135,10 +115,7 @@ void es_local_hub_free(struct es_local_hub *hub)
         return;
     for (uint32_t i = 0; i < hub->n; i++) {
         struct endpoint *endpoint = &hub->endpoints[i];
-        uint32_t source;
-        struct es_message message;
-        while (local_receive(&endpoint->base, &source, &message))
-            es_message_clear(&message);
+        es_mailbox_clear(&endpoint->box);
         es_fd_close(&endpoint->event_fd);
         pthread_mutex_destroy(&endpoint->lock);
     }
