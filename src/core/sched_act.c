@@ -195,7 +195,7 @@ bool es_sched_next_action(struct es_sched *sched, double now_s, struct es_action
 {
     sched->now_s = now_s;
     release_delayed(sched, now_s);
-    es_end_park(sched);
+    es_end_set_aside(sched);
     while (sched->wake != ES_HEAP_EMPTY && -sched->wake_nodes[sched->wake].key <= now_s)
         if (look_after(sched, sched->wake, now_s, ret_action))
             return true;

@@ -76,7 +76,7 @@ static double most_s(const struct es_sched *sched)
     return (sched->end_s - sched->now_s) * fmax(sched->fastest, 1);
 }
 
-void es_end_park(struct es_sched *sched)
+void es_end_set_aside(struct es_sched *sched)
 {
     if (isinf(sched->end_s))
         return;
@@ -90,7 +90,7 @@ void es_end_park(struct es_sched *sched)
 }
 
 /* Those that could end in time after all are ready again. */
-static void unpark(struct es_sched *sched)
+static void release_late(struct es_sched *sched)
 {
     for (uint32_t id = sched->late.first; id != ES_NONE;) {
         uint32_t next = sched->units[id].next, bundle = es_bundle_of(sched, id);
@@ -132,7 +132,7 @@ int es_sched_set_end(struct es_sched *sched, double end_s, double now_s, struct 
     }
     sched->end_s = end_s;
     sched->now_s = now_s;
-    unpark(sched);
+    release_late(sched);
     return 0;
 }
 
@@ -142,6 +142,6 @@ bool es_sched_is_stuck(struct es_sched *sched, double now_s)
         sched->n_workers == 0 || sched->wake != ES_HEAP_EMPTY)
         return false;
     sched->now_s = now_s;
-    unpark(sched); /* costs may have turned out lower since */
+    release_late(sched); /* costs may have turned out lower since */
     return sched->wake == ES_HEAP_EMPTY && sched->n_ready + sched->late.n > 0;
 }

@@ -5,8 +5,9 @@
  * when their queue is through); `fifo` and `lpt` have one group, `static` one for each share. A
  * policy is then no more than a row of flags (sched.c), and all of them use the same queues.
  *
- *     sched.c        events, and what is asked about the state
- *     sched_act.c    ... and the loop that turns them into actions
+ *     sched.c        the whole, and what is asked about its state
+ *     sched_events.c what becomes of units and workers
+ *     sched_act.c    ... and the loop that turns that into actions
  *     sched_queue.c  what workers hold: when each will be through, hungry, and whom to take from
  *     sched_group.c  how much is left of each group, and when its members will be through with it
  *     sched_choose.c which bundle a worker gets next, or from whom it takes
@@ -182,7 +183,7 @@ void es_end_rank(struct es_sched *sched, uint32_t bundle);
  * search in the order of the policy, which passes over so many at most, has come to nothing. */
 uint32_t es_end_shortest_for(struct es_sched *sched, uint32_t worker);
 /* Sets aside what nobody can end in time any more. */
-void es_end_park(struct es_sched *sched);
+void es_end_set_aside(struct es_sched *sched);
 /* Whether what a worker holds is expected to end too late. */
 bool es_end_is_late(const struct es_sched *sched, uint32_t worker);
 
@@ -230,7 +231,8 @@ void es_queue_rest(struct es_sched *sched, uint32_t worker, double now_s);
 /* The last unit that can be recalled from a worker, or ES_NONE. */
 uint32_t es_queue_recallable(const struct es_sched *sched, uint32_t worker);
 
-/* sched.c */
+/* sched_events.c */
+/* A unit is there to be taken, and somebody idle may want it. */
 void es_sched_make_ready(struct es_sched *sched, uint32_t unit_id, double now_s);
 
 /* sched_choose.c */
