@@ -1,12 +1,10 @@
 /* A rank's main thread between its worker and rank 0, which is the test. */
 #include "mpi/bridge.h"
 
-#include "core/mem.h"
-#include "sys/clock.h"
 #include "sys/signal.h"
+#include "unit/mpi/messages.h"
 
 #include <math.h>
-#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,8 +12,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#define WAIT_MS 20000
 
 struct fixture {
     struct es_local_hub *hub;
@@ -70,12 +66,7 @@ static void start(struct fixture *f, bool takes_part)
 
 static enum es_message_type receive(struct fixture *f)
 {
-    struct es_message message;
-    uint32_t source;
-    while (!es_transport_receive(f->at, &source, &message)) {
-        struct pollfd fd = {.fd = es_transport_fd(f->at), .events = POLLIN};
-        assert_int_equal(poll(&fd, 1, WAIT_MS), 1);
-    }
+    struct es_message message = receive_from(f->at);
     enum es_message_type type = es_message_type(&message);
     es_message_clear(&message);
     return type;

@@ -1,6 +1,5 @@
 #include "mpi/recorder.h"
 
-#include "core/mem.h"
 #include "helper/tempdir.h"
 #include "run/folder.h"
 #include "run/holder.h"
@@ -8,8 +7,8 @@
 #include "run/lease.h"
 #include "run/scan.h"
 #include "run/status.h"
-#include "sys/clock.h"
 #include "sys/fd.h"
+#include "unit/mpi/messages.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -378,13 +377,7 @@ static void a_result_that_is_lost_out_of_memory_ends_the_run(void **state)
     struct es_err err = {0};
     for (int is_late = 0; is_late < 2; is_late++) {
         struct es_recorder *recorder = start(NULL);
-        struct es_buf buf = {0};
-        struct es_message message;
-        es_results_begin(&buf);
-        assert_int_equal(es_message_take(&buf, &message), 0);
-        es_mem_fail_after(0);
-        es_recorder_add(recorder, &message);
-        es_mem_fail_after(-1);
+        lose_message(recorder);
         if (!is_late) {
             assert_true(is_told_to_end(recorder, &err, 1));
             assert_int_equal(err.code, ES_ERR_NOMEM);
@@ -399,10 +392,7 @@ static void what_ends_the_run_is_not_replaced_by_less(void **state)
     (void)state;
     struct es_err err = {0};
     struct es_recorder *recorder = start(NULL);
-    struct es_message lost = {0};
-    es_mem_fail_after(0);
-    es_recorder_add(recorder, &lost);
-    es_mem_fail_after(-1);
+    lose_message(recorder);
     assert_true(is_told_to_end(recorder, &err, 1));
     assert_int_equal(mkdir(path_of("status.json"), 0777), 0); /* cannot be replaced by a file */
     es_recorder_set_status(recorder, strdup("{\"schema\":1"), 11);

@@ -7,9 +7,9 @@
 #include "run/layout.h"
 #include "run/lease.h"
 #include "run/marker.h"
-#include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/signal.h"
+#include "unit/mpi/messages.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -76,17 +76,6 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-static struct es_message receive(struct fixture *f)
-{
-    struct es_message message;
-    uint32_t source;
-    while (!es_transport_receive(f->at, &source, &message)) {
-        struct pollfd fd = {.fd = es_transport_fd(f->at), .events = POLLIN};
-        assert_int_equal(poll(&fd, 1, WAIT_MS), 1);
-    }
-    return message;
-}
-
 static void send(struct fixture *f, struct es_buf *buf)
 {
     assert_int_equal(es_transport_send_buf(f->at, WORKER, buf), 0);
@@ -118,7 +107,7 @@ static void start(struct fixture *f, const char *evaluator)
     struct es_buf buf = {0};
     es_config_encode(&config, &buf);
     send(f, &buf);
-    struct es_message message = receive(f);
+    struct es_message message = receive_from(f->at);
     struct es_ready ready;
     assert_int_equal(es_ready_decode(&message, &ready), 0);
     assert_string_equal(ready.why, "");
@@ -157,7 +146,7 @@ static struct es_result_entry next(struct fixture *f)
     struct es_result_entry entry;
     while (!f->results.n || !es_results_next(&f->reader, &entry, &f->result)) {
         es_message_clear(&f->results);
-        f->results = receive(f);
+        f->results = receive_from(f->at);
         assert_int_equal(es_message_type(&f->results), ES_MESSAGE_RESULTS);
         f->reader = es_wire_read(&f->results);
     }
@@ -173,12 +162,10 @@ static void assert_next(struct fixture *f, uint32_t unit_id, enum es_result_kind
 
 static void quit(struct fixture *f)
 {
-    struct es_buf buf = {0};
-    es_plain_encode(ES_MESSAGE_QUIT, &buf);
-    send(f, &buf);
+    say(f->at, WORKER, ES_MESSAGE_QUIT);
     struct es_message message;
     do {
-        message = receive(f);
+        message = receive_from(f->at);
         enum es_message_type type = es_message_type(&message);
         es_message_clear(&message);
         if (type == ES_MESSAGE_BYE)
@@ -339,11 +326,9 @@ static void a_reset_forgets_everything_and_begins_anew(void **state)
         assign(f, 0, 0, 3);
         wait_until_begun(f, (struct es_unit){0, 0, 0});
         for (int times = 0; times < 2; times++) { /* the second time it holds nothing */
-            struct es_buf buf = {0};
             struct es_ready ready;
-            es_plain_encode(ES_MESSAGE_RESET, &buf);
-            send(f, &buf);
-            struct es_message message = receive(f);
+            say(f->at, WORKER, ES_MESSAGE_RESET);
+            struct es_message message = receive_from(f->at);
             assert_int_equal(es_ready_decode(&message, &ready), 0);
             assert_string_equal(ready.why, "");
             es_message_clear(&message);
@@ -368,11 +353,9 @@ static void what_is_assigned_right_after_a_reset_is_told(void **state)
         struct fixture *f = *state;
         struct es_ready ready;
         start(f, evaluators[i] ? evaluators[i] : fake("", ""));
-        struct es_buf buf = {0};
-        es_plain_encode(ES_MESSAGE_RESET, &buf);
-        send(f, &buf);
+        say(f->at, WORKER, ES_MESSAGE_RESET);
         assign(f, 1, 1, 2);
-        struct es_message message = receive(f);
+        struct es_message message = receive_from(f->at);
         assert_int_equal(es_ready_decode(&message, &ready), 0);
         es_message_clear(&message);
         assert_next(f, id_of(f, 1, 0, 1), ES_RESULT_DONE);
@@ -570,7 +553,7 @@ static void what_makes_no_sense_ends_the_worker(void **state)
     struct fixture *f = *state;
     start(f, "{\"mode\":\"null\"}");
     assign(f, 9, 0, 1); /* outside the grid */
-    struct es_message message = receive(f);
+    struct es_message message = receive_from(f->at);
     struct es_ready ready;
     assert_int_equal(es_ready_decode(&message, &ready), 0);
     assert_non_null(strstr(ready.why, "malformed"));
