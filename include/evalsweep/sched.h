@@ -67,9 +67,8 @@ struct es_action {
     uint32_t checkpoint;
     uint32_t task;
     uint32_t n_layers;
-    const uint32_t *layers; /* [n_layers] indices; borrowed until the next call */
-    uint32_t
-        next_checkpoint; /* likely needed next by this worker, to load ahead; or ES_GRID_NONE */
+    const uint32_t *layers;   /* [n_layers] indices; borrowed until the next call */
+    uint32_t next_checkpoint; /* likely needed next by the worker: to load ahead; or ES_GRID_NONE */
 };
 
 /* Opaque: which unit is in which state, and what each worker holds. */

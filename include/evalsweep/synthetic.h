@@ -16,7 +16,7 @@ struct es_synthetic_config {
     double load_s;     /* to load a checkpoint */
     double pass_share; /* 0..1: the part of a unit's time that its bundle shares */
     double
-        slow_load_share; /* 0..1: share of checkpoints that take slow_load_factor times as long */
+        slow_load_share; /* 0..1: of the checkpoints, which take slow_load_factor times as long */
     double slow_load_factor;
     double slow_node_share; /* 0..1: share of workers that are half as fast */
 };

@@ -94,8 +94,8 @@ struct es_sched {
     struct es_unit_node *units;        /* [n_units] */
     struct es_bundle *bundles;         /* [n_bundles] checkpoint * n_tasks + task */
     struct es_heap_node *bundle_nodes; /* [n_bundles] in their group's heap */
-    struct es_unit_list
-        delayed[ES_SCHED_N_DELAYED]; /* by number of failures: each in order of its time */
+    /* By number of failures, each in the order of its time. */
+    struct es_unit_list delayed[ES_SCHED_N_DELAYED];
     uint32_t n_ready, n_delayed, n_promised, n_held, n_parked;
     double end_s;             /* of the job's time, or INFINITY; then what follows is not used */
     double now_s;             /* of the last look for an action */

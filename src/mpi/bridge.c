@@ -222,13 +222,13 @@ int es_bridge_refuse(struct es_transport *mpi, const char *why,
                      const struct es_pulse_limits *limits, struct es_exit *ret_exit,
                      struct es_err *err)
 {
-    struct wait wait;
+    struct wait wait = {0};
     struct es_buf buf = {0};
     struct es_ready ready = {.why = why, .note = ""};
     bool has_exit = false;
     es_ready_encode(&ready, &buf);
-    (void)es_transport_send_buf(mpi, 0, &buf);
-    int rc = begin_wait(&wait, mpi, limits, err);
+    int rc = es_transport_send_buf(mpi, 0, &buf) < 0 ? es_err_nomem(err, "telling rank 0 why")
+                                                     : begin_wait(&wait, mpi, limits, err);
     while (rc == 0 && !has_exit) {
         struct es_message message;
         while (!has_exit && receive_from_rank_0(&wait, &message)) {

@@ -8,7 +8,7 @@
 
 static void flush_assign(struct es_coordinator *c, uint32_t rank)
 {
-    if (c->assign[rank].len)
+    if (c->assign[rank].len || c->assign[rank].failed) /* what was lost ends the run */
         es_coordinator_send(c, rank, &c->assign[rank]);
 }
 
@@ -23,7 +23,7 @@ static void assign(struct es_coordinator *c, const struct es_action *action)
             action->layers[i], es_sched_attempt(c->sched, es_grid_id(c->grid, unit)),
             es_sched_was_tried(c->sched, es_grid_id(c->grid, unit))};
     }
-    if (buf->len == 0)
+    if (buf->len == 0 && !buf->failed)
         es_assign_begin(buf);
     es_assign_add(buf, &bundle, c->layers);
     if (buf->len >= ASSIGN_BYTES)

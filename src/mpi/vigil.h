@@ -11,8 +11,7 @@ struct es_vigil {
     struct es_transport *transport; /* of rank 0; nothing is received from it */
     int signal_fd;                  /* of es_signal_open_drain, or -1 */
     double beat_s;
-    double
-        patience_s; /* after a signal the work gets so long to end; INFINITY: signals are dropped */
+    double patience_s; /* that the work gets after a signal; INFINITY: signals are dropped */
 };
 
 enum es_vigil_end {

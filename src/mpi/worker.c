@@ -27,6 +27,7 @@
  * and rank 0 writes up in what is left of that. */
 #define KILL_SOON_S 0.4
 #define QUIT_GRACE_S 10.0
+#define RETRY_NS 100000000
 #define LOG_LIMIT_BYTES ((size_t)16 << 20)
 
 struct worker {
@@ -55,11 +56,21 @@ struct worker {
     bool has_ended;
 };
 
+/* Somebody waits for it: out of memory, it is tried until there is some again. */
 static void send_ready(struct worker *w, const char *why, const char *note)
 {
     struct es_ready ready = {.why = why, .note = note};
     es_ready_encode(&ready, &w->message);
-    (void)es_transport_send_buf(w->args->transport, w->args->coordinator, &w->message);
+    while (es_transport_send_buf(w->args->transport, w->args->coordinator, &w->message) < 0) {
+        es_await_fds(NULL, 0, RETRY_NS);
+        es_ready_encode(&ready, &w->message);
+    }
+}
+
+/* Whether there are results to be sent, be it only to find out that they were lost. */
+static bool has_results(const struct worker *w)
+{
+    return w->results.len || w->results.failed;
 }
 
 static void flush_results(struct worker *w);
@@ -79,7 +90,7 @@ static void give_up(struct worker *w, const struct es_err *err)
 
 static void flush_results(struct worker *w)
 {
-    if (w->results.len == 0)
+    if (!has_results(w))
         return;
     if (es_transport_send_buf(w->args->transport, w->args->coordinator, &w->results) < 0) {
         struct es_err err = {0};
@@ -91,7 +102,7 @@ static void flush_results(struct worker *w)
 static void add_result(struct worker *w, const struct es_result_entry *entry,
                        const struct es_result *result, int64_t now_ns)
 {
-    if (w->results.len == 0) {
+    if (!has_results(w)) {
         es_results_begin(&w->results);
         w->results_since_ns = now_ns;
     }
@@ -273,24 +284,24 @@ static void end_reset(struct worker *w)
     send_ready(w, "", w->device);
 }
 
-/* False: the message makes no sense now, or is malformed. */
-static bool handle_when_configured(struct worker *w, const struct es_message *message)
+/* ES_ERR_PROTOCOL: the message makes no sense now, or is malformed. */
+static int handle_when_configured(struct worker *w, const struct es_message *message)
 {
+    int rc = 0;
     switch (es_message_type(message)) {
     case ES_MESSAGE_ASSIGN:
-        if (es_backlog_append(&w->backlog, w->job->grid, message) < 0)
-            return false;
+        rc = es_backlog_append(&w->backlog, w->job->grid, message);
         if (w->is_draining)
             return_backlog(w);
-        return true;
+        return rc;
     case ES_MESSAGE_RECALL:
         recall(w, message);
-        return true;
+        return 0;
     case ES_MESSAGE_RESET:
         reset(w);
-        return true;
+        return 0;
     default:
-        return false;
+        return ES_ERR_PROTOCOL;
     }
 }
 
@@ -307,9 +318,14 @@ static void handle(struct worker *w, struct es_message *message)
     } else if (type == ES_MESSAGE_CONFIG && !w->job) {
         if (configure(w, message, &err) < 0)
             give_up(w, &err);
-    } else if (!w->job || !handle_when_configured(w, message)) {
-        es_err_set(&err, ES_ERR_PROTOCOL, "reading a message", NULL, "unexpected or malformed");
-        give_up(w, &err);
+    } else {
+        int rc = w->job ? handle_when_configured(w, message) : ES_ERR_PROTOCOL;
+        if (rc == ES_ERR_NOMEM)
+            es_err_nomem(&err, "reading a message");
+        else if (rc < 0)
+            es_err_set(&err, rc, "reading a message", NULL, "unexpected or malformed");
+        if (rc < 0)
+            give_up(w, &err);
     }
     es_message_clear(message);
 }
@@ -378,7 +394,7 @@ static int64_t next_deadline_ns(const struct worker *w)
     if (w->attempt.is_running && w->is_draining &&
         !(w->evaluator && es_evaluator_state(w->evaluator) == ES_EVALUATOR_STOPPING))
         deadline_ns = earlier(deadline_ns, w->drain_until_ns);
-    if (w->results.len)
+    if (has_results(w))
         deadline_ns = earlier(deadline_ns, w->results_since_ns + FLUSH_NS);
     return deadline_ns;
 }
@@ -402,7 +418,7 @@ static void wait_for_events(struct worker *w)
 /* Sends what has waited long enough, and everything when there is no more to come. */
 static void flush_when_due(struct worker *w, bool has_more)
 {
-    if (w->results.len && (!has_more || w->results.len >= FLUSH_BYTES ||
+    if (has_results(w) && (!has_more || w->results.len >= FLUSH_BYTES ||
                            es_clock_mono_ns() - w->results_since_ns >= FLUSH_NS))
         flush_results(w);
 }

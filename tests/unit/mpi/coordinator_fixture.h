@@ -55,6 +55,7 @@ struct fixture {
     uint32_t n_more;              /* assignments that the scripted worker got later */
     struct es_lock *lock;         /* with company; NULL: without */
     bool forgets;                 /* the recorder loses a message, out of memory */
+    long n_allocations; /* > 0: so many after the awaited note there is no memory for a turn */
     uint32_t pending[4096];
     uint32_t n_pending;
     struct es_buf late; /* a message that rank 1 sends right after its HELLO, if there is one */
@@ -194,6 +195,16 @@ static inline void note(void *context, bool is_trouble, const char *text)
     (void)sem_post(&f->noted);
     if (f->signal_then)
         send_signal(f, f->signal_then);
+    if (f->n_allocations > 0)
+        es_mem_fail_after(f->n_allocations);
+}
+
+/* At the end of each turn of the coordinator. */
+static inline void report(void *context, const struct es_run_state *state)
+{
+    (void)context;
+    (void)state;
+    es_mem_fail_after(-1);
 }
 
 /* Runs what is pending in the table, and looks at the folder again afterwards. */
@@ -231,6 +242,7 @@ static inline void run(struct fixture *f, uint32_t n_workers)
         .pulse = f->pulse,
         .signal_fd = f->signal_pipe[0],
         .note = note,
+        .report = report,
         .context = f,
     };
     f->rc = es_coordinator_run(&config, &f->outcome, &f->err);

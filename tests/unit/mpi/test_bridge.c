@@ -145,6 +145,18 @@ static void out_of_memory_for_a_message_it_ends(void **state)
     assert_string_equal(f->err.doing, "passing messages on");
 }
 
+/* Rank 0 would wait for it for ever. */
+static void out_of_memory_to_refuse_it_ends(void **state)
+{
+    struct fixture *f = *state;
+    es_mem_fail_after(0);
+    start(f, false);
+    pthread_join(f->thread, NULL);
+    es_mem_fail_after(-1);
+    assert_int_equal(f->rc, ES_ERR_NOMEM);
+    assert_string_equal(f->err.doing, "telling rank 0 why");
+}
+
 /* Rank 0 scans for long, say, and has nothing else to tell. */
 static void beats_are_enough_to_wait_on(void **state)
 {
@@ -208,6 +220,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_rank_0_it_ends_by_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(beats_are_enough_to_wait_on, setup, teardown),
         cmocka_unit_test_setup_teardown(out_of_memory_for_a_message_it_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(out_of_memory_to_refuse_it_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(one_that_refuses_beats_too, setup, teardown),
         cmocka_unit_test_setup_teardown(a_rank_that_rank_0_gives_up_is_abandoned, setup, teardown),
     };

@@ -258,6 +258,28 @@ static void a_run_whose_recorder_has_forgotten_something_ends(void **state)
     assert_table_equals_markers(f);
 }
 
+/* Whatever there was no memory for, nobody waits for it. */
+static void a_turn_without_memory_ends_the_run_or_does_no_harm(void **state)
+{
+    uint32_t n_ended = 0;
+    (void)alarm(100);
+    for (long n = 1; n < 16; n++) {
+        struct fixture *f = *state;
+        load_job(f, "{\"mode\":\"null\",\"markers\":true}", false);
+        f->awaited_note = "worker 1: ";
+        f->n_allocations = n;
+        run(f, 1);
+        bool has_ended = f->rc == ES_ERR_NOMEM ||
+                         f->outcome.ending == ES_ENDING_NO_WORKER; /* it was the worker's memory */
+        if (!has_ended)
+            assert_int_equal(f->outcome.state.counts.done, 60);
+        n_ended += has_ended;
+        renew(state);
+    }
+    (void)alarm(0);
+    assert_in_range(n_ended, 2, 14);
+}
+
 /* A rank tells of units that it was not given (it was given up before, say). */
 static void results_of_units_not_held_are_not_counted(void **state)
 {
@@ -299,6 +321,7 @@ int main(void)
         CASE(the_time_limit_counts_from_the_jobs_start),
         CASE(a_run_ends_when_no_unit_that_is_left_can_end_in_time),
         CASE(a_run_whose_recorder_has_forgotten_something_ends),
+        CASE(a_turn_without_memory_ends_the_run_or_does_no_harm),
         CASE(results_of_units_not_held_are_not_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,15 +124,23 @@ static const char *fake(const char *arguments, const char *more_keys)
     return text;
 }
 
-/* Appends a bundle of n layers from the first on, at attempt 1. */
-static void assign(struct fixture *f, uint32_t checkpoint, uint32_t task, uint32_t n)
+/* A bundle of n layers from the first on, at attempt 1. */
+static struct es_message assignment(uint32_t checkpoint, uint32_t task, uint32_t n)
 {
     struct es_buf buf = {0};
+    struct es_message message;
     struct es_wire_bundle bundle = {checkpoint, task, ES_GRID_NONE, n};
     struct es_wire_layer layers[4] = {{0, 1, 0}, {1, 1, 0}, {2, 1, 0}, {3, 1, 0}};
     es_assign_begin(&buf);
     es_assign_add(&buf, &bundle, layers);
-    send(f, &buf);
+    assert_int_equal(es_message_take(&buf, &message), 0);
+    return message;
+}
+
+static void assign(struct fixture *f, uint32_t checkpoint, uint32_t task, uint32_t n)
+{
+    struct es_message message = assignment(checkpoint, task, n);
+    assert_int_equal(es_transport_send(f->at, WORKER, &message), 0);
 }
 
 static uint32_t id_of(const struct fixture *f, uint32_t checkpoint, uint32_t layer, uint32_t task)
@@ -548,6 +556,36 @@ static void what_failed_in_this_run_already_is_not_tried(void **state)
     }
 }
 
+/* Nobody waits for what was lost: the worker is out, and says so as soon as it can. */
+static void what_there_was_no_memory_for_is_told(void **state)
+{
+    uint32_t n_out = 0;
+    for (long n = 0; n < 12; n++) {
+        struct fixture *f = *state;
+        struct es_ready ready;
+        start(f, "{\"mode\":\"null\"}");
+        struct es_message assign = assignment(0, 0, 1), answer;
+        es_mem_fail_after(1 + n); /* one is for sending it */
+        assert_int_equal(es_transport_send(f->at, WORKER, &assign), 0);
+        bool is_told = receive_within(f->at, ES_NS_PER_S / 20, &answer);
+        es_mem_fail_after(-1);
+        if (!is_told)
+            answer = receive_from(f->at);
+        if (es_message_type(&answer) == ES_MESSAGE_READY) {
+            assert_int_equal(es_ready_decode(&answer, &ready), 0);
+            assert_non_null(strstr(ready.why, "out of memory"));
+            n_out++;
+        } else {
+            assert_int_equal(es_message_type(&answer), ES_MESSAGE_RESULTS);
+        }
+        es_message_clear(&answer);
+        quit(f);
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(setup(state), 0);
+    }
+    assert_in_range(n_out, 2, 11);
+}
+
 static void what_makes_no_sense_ends_the_worker(void **state)
 {
     struct fixture *f = *state;
@@ -582,6 +620,7 @@ int main(void)
         TEST_OF(what_a_killed_writer_left_goes),
         TEST_OF(a_bundle_that_another_driver_has_is_left_alone),
         TEST_OF(what_failed_in_this_run_already_is_not_tried),
+        TEST_OF(what_there_was_no_memory_for_is_told),
         TEST_OF(what_makes_no_sense_ends_the_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
