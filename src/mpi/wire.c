@@ -313,29 +313,17 @@ void es_results_begin(struct es_buf *buf)
     es_plain_encode(ES_MESSAGE_RESULTS, buf);
 }
 
-/* The numbers of an earlier try, as they stand in a message; the texts follow, but for how the
- * evaluator ended, which only markers tell. */
-struct wire_try {
-    double evaluation_time_s, started_s, finished_s, load_s, pass_s, score_s;
-    int32_t attempt, rank;
-};
+_Static_assert(sizeof(struct es_try) == 6 * sizeof(double) + 6 * sizeof(uint32_t),
+               "a message holds no bytes that nobody has set");
 
+/* Earlier tries whole, though the offsets in them mean nothing to the reader; the texts follow, but
+ * for how the evaluator ended, which only markers tell. */
 static void put_earlier(struct es_buf *buf, const struct es_result *result)
 {
     es_wire_put_u8(buf, (uint8_t)result->n_earlier);
     for (size_t i = 0; i < result->n_earlier; i++) {
         const struct es_try *try = &result->earlier[i];
-        const struct wire_try numbers = {
-            .evaluation_time_s = try->evaluation_time_s,
-            .started_s = try->started_s,
-            .finished_s = try->finished_s,
-            .load_s = try->load_s,
-            .pass_s = try->pass_s,
-            .score_s = try->score_s,
-            .attempt = try->attempt,
-            .rank = try->rank,
-        };
-        es_buf_append(buf, &numbers, sizeof numbers);
+        es_buf_append(buf, try, sizeof *try);
         put_string(buf, es_result_text(result, try->host));
         put_string(buf, es_result_text(result, try->device));
         put_string(buf, es_result_text(result, try->reason));
@@ -348,19 +336,9 @@ static void get_earlier(struct es_wire_reader *reader, struct es_result *result)
     if (n > ES_TRIES_LIMIT)
         reader->failed = true;
     for (uint8_t i = 0; i < n && !reader->failed; i++) {
-        struct wire_try numbers;
-        get_bytes(reader, &numbers, sizeof numbers);
-        const struct es_try try = {
-            .evaluation_time_s = numbers.evaluation_time_s,
-            .started_s = numbers.started_s,
-            .finished_s = numbers.finished_s,
-            .load_s = numbers.load_s,
-            .pass_s = numbers.pass_s,
-            .score_s = numbers.score_s,
-            .attempt = numbers.attempt,
-            .rank = numbers.rank,
-        };
+        struct es_try try;
         struct es_try_texts texts = {.exit = ""};
+        get_bytes(reader, &try, sizeof try);
         texts.host = get_c_string(reader);
         texts.device = get_c_string(reader);
         texts.reason = get_c_string(reader);
