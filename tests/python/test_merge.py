@@ -2,11 +2,12 @@
 
 Each value is compared with what the runs' own stores say.
 
-Usage: test_merge.py EVALSWEEP FAKE_EVALUATOR [unittest options]
+Usage: test_merge.py EVALSWEEP FAKE_EVALUATOR STORE_MD [unittest options]
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,8 +18,8 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
-EVALSWEEP, FAKE = sys.argv[1:3]
-del sys.argv[1:3]
+EVALSWEEP, FAKE, STORE_MD = sys.argv[1:4]
+del sys.argv[1:4]
 
 ENGINES = ("netcdf4", "h5netcdf")
 AXES = ("checkpoint", "layer", "task")
@@ -105,7 +106,7 @@ class MergeTest(unittest.TestCase):
                             np.isfinite(data.main_score.sel(run=name)).sum(), own.status.size
                         )
 
-    def test_selection_as_the_recipe_has_it(self):
+    def test_selection(self):
         for engine in ENGINES:
             with xr.open_dataset(self.path, engine=engine) as data, self.open_run("410m") as own:
                 at = {"checkpoint": "step1000", "layer": 24, "task": "STS12"}
@@ -117,6 +118,15 @@ class MergeTest(unittest.TestCase):
                 curve = curve.swap_dims(checkpoint="step").sortby("step")
                 self.assertEqual(curve.sizes["run"], 3)
                 self.assertEqual(json.loads(data.job.sel(run="1b").item())["run"]["id"], "1b")
+
+    def test_the_recipe_runs(self):
+        with open(STORE_MD, encoding="utf-8") as page:
+            code = re.search(r"^## Several runs.*?```python\n(.*?)```", page.read(), re.M | re.S)[1]
+        code = code.replace("step143000", "step1000")
+        for engine in ENGINES:
+            subprocess.run([sys.executable, "-W", "ignore", "-c",
+                            code.replace('"sweep.h5"', f'"sweep.h5", engine="{engine}"')],
+                           cwd=self.folder.name, check=True, stdout=subprocess.DEVNULL)
 
     @staticmethod
     def table(data, rows, kinds):
