@@ -124,9 +124,18 @@ class MergeTest(unittest.TestCase):
             code = re.search(r"^## Several runs.*?```python\n(.*?)```", page.read(), re.M | re.S)[1]
         code = code.replace("step143000", "step1000")
         for engine in ENGINES:
-            subprocess.run([sys.executable, "-W", "ignore", "-c",
-                            code.replace('"sweep.h5"', f'"sweep.h5", engine="{engine}"')],
-                           cwd=self.folder.name, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                [
+                    sys.executable,
+                    "-W",
+                    "ignore",
+                    "-c",
+                    code.replace('"sweep.h5"', f'"sweep.h5", engine="{engine}"'),
+                ],
+                cwd=self.folder.name,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
 
     @staticmethod
     def table(data, rows, kinds):

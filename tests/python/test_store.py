@@ -1,7 +1,7 @@
 """What people read it with: h5py, netCDF4, xarray with both its engines, ncdump and h5dump.
 
-Usage: test_store.py MAKE_STORE [unittest options]. MAKE_STORE writes a store and prints, as JSON, what
-is in it; every value is compared with that.
+Usage: test_store.py MAKE_STORE [unittest options]. MAKE_STORE writes a store and prints, as JSON,
+what is in it; every value is compared with that.
 """
 
 import functools

@@ -1,6 +1,6 @@
 """What typical reads of a store take, the file in the page cache.
 
-Usage: read_store.py PATH [REPEATS]. Prints one JSON object: for each read the median of its seconds.
+Usage: read_store.py PATH [REPEATS]. Prints JSON: for each read the median of its seconds.
 """
 
 import json
