@@ -65,7 +65,7 @@ void es_signal_die(int number)
     sigemptyset(&set);
     sigaddset(&set, number);
     (void)signal(number, SIG_DFL);
-    (void)raise(number);
+    (void)kill(getpid(), number);
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
     _exit(128 + number); /* one that does not end a process */
 }

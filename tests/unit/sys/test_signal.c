@@ -105,10 +105,10 @@ static void test_open_and_die(void **state)
     if (pid == 0) {
         (void)signal(SIGHUP, SIG_IGN);
         int fd = es_signal_open(numbers, 3);
-        (void)raise(SIGHUP);
-        (void)raise(SIGWINCH);
+        (void)kill(getpid(), SIGHUP);
+        (void)kill(getpid(), SIGWINCH);
         bool is_right = es_signal_take(fd) == SIGWINCH && es_signal_take(fd) == 0;
-        (void)raise(SIGTERM);
+        (void)kill(getpid(), SIGTERM);
         if (!is_right || es_signal_take(fd) != SIGTERM)
             _exit(1);
         es_signal_die(SIGTERM);
