@@ -50,10 +50,10 @@ enum es_store_column {
 
 struct es_store_variable {
     const char *path; /* from the root */
-    enum es_store_type type;
     const char *long_name;
     const char *units; /* NULL: none */
-    bool packs;        /* float64 that a compressor makes much smaller, as it does all integers */
+    enum es_store_type type;
+    bool packs; /* float64 that a compressor makes much smaller, as it does all integers */
 };
 extern const struct es_store_variable es_store_columns[ES_N_COLUMNS];
 

@@ -111,7 +111,9 @@ static inline void sample_try(uint32_t n, struct es_try *ret_try, char ret_host[
                                .score_s = n % 5 == 0 ? (double)NAN : 1e-3 * n,
                                .attempt = (int32_t)(n % 3) + 1,
                                .rank = (int32_t)(n % 5) - 1};
-    (void)snprintf(ret_host, 40, n % 6 == 5 ? "" : "node-%u, \xc3\xbc", n % 4);
+    ret_host[0] = '\0';
+    if (n % 6 != 5)
+        (void)snprintf(ret_host, 40, "node-%u, \xc3\xbc", n % 4);
     (void)snprintf(ret_reason, SAMPLE_NAME_SIZE, "exit code %u: \"it burns\",\nl'\xc3\xa9t\xc3\xa9",
                    n % 7);
 }
