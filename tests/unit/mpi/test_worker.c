@@ -564,9 +564,9 @@ static void what_there_was_no_memory_for_is_told(void **state)
         struct fixture *f = *state;
         struct es_ready ready;
         start(f, "{\"mode\":\"null\"}");
-        struct es_message assign = assignment(0, 0, 1), answer;
+        struct es_message message = assignment(0, 0, 1), answer;
         es_mem_fail_after(1 + n); /* one is for sending it */
-        assert_int_equal(es_transport_send(f->at, WORKER, &assign), 0);
+        assert_int_equal(es_transport_send(f->at, WORKER, &message), 0);
         bool is_told = receive_within(f->at, ES_NS_PER_S / 20, &answer);
         es_mem_fail_after(-1);
         if (!is_told)
