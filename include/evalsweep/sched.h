@@ -4,8 +4,8 @@
  * argument. `run` and `simulate` drive the same code. No MPI, clock or files.
  *
  *     es_sched_create(grid, &config, cost, &sched, &err);
- *     es_sched_add(sched, unit_id);                       // every pending unit, before the start
- *     es_sched_join(sched, worker, now_s);                // workers as they become ready
+ *     es_sched_add(sched, unit_id, &err);                 // every pending unit, before the start
+ *     es_sched_join(sched, worker, speed, now_s, &err);   // workers as they become ready
  *     loop until es_sched_finished(sched):
  *         while (es_sched_next_action(sched, now_s, &action))
  *             ... send it to action.worker ...

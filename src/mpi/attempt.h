@@ -2,7 +2,7 @@
  * and turns the evaluator's outcome into a result, with done.json or failed.json on disk.
  *
  *     es_attempt_begin(&attempt, unit, n, bundle);
- *     while (es_attempt_is_running(&attempt)) ... poll, es_evaluator_step, es_attempt_step ...
+ *     while (attempt.is_running) ... poll, es_evaluator_step, es_attempt_step ...
  *     attempt.entry and attempt.result say what became of it
  */
 #ifndef ES_MPI_ATTEMPT_H

@@ -1,8 +1,8 @@
 /* What every rank's main thread does with messages, beside its worker's thread.
  *
- * Rank 0: es_bridge_join makes one transport of MPI and the worker beside it, for the coordinator.
- * Other ranks: es_bridge_run carries messages between MPI and the worker until EXIT comes.
- * Both start the worker's thread.
+ * Rank 0: es_bridge_transport makes one transport of MPI and the worker beside it, for the
+ * coordinator. Other ranks: es_bridge_run carries messages between MPI and the worker until EXIT
+ * comes. Both start the worker's thread.
  *
  * Other ranks tell rank 0 every second that they are alive, and end by themselves when they do not
  * hear of it any more (pulse.h).

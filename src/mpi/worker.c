@@ -409,8 +409,7 @@ static void wait_for_events(struct worker *w)
     size_t n = 2;
     if (w->evaluator)
         n += es_evaluator_poll_fds(w->evaluator, fds + 2);
-    int64_t deadline_ns = next_deadline_ns(w);
-    es_await_fds(fds, n, deadline_ns == INT64_MAX ? INT64_MAX : deadline_ns - es_clock_mono_ns());
+    es_await_fds(fds, n, next_deadline_ns(w) - es_clock_mono_ns());
     while (es_signal_take(w->child_fd) > 0)
         ;
 }

@@ -13,7 +13,7 @@ static struct timespec timespec_of(int64_t ns)
 void es_await_fds(struct pollfd *fds, size_t n, int64_t wait_ns)
 {
     struct timespec timeout = timespec_of(wait_ns > 0 ? wait_ns : 0);
-    (void)ppoll(fds, (nfds_t)n, wait_ns == INT64_MAX ? NULL : &timeout, NULL);
+    (void)ppoll(fds, (nfds_t)n, &timeout, NULL);
 }
 
 void es_await_init_cond(pthread_cond_t *cond)

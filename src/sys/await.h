@@ -1,7 +1,7 @@
 /* Waiting for whatever comes first: a descriptor, another thread, or a point in time.
  *
- * Times are those of es_clock_mono_ns, so that a clock that is set does not matter; INT64_MAX is
- * never. All may return early: the caller looks again whether it has what it waits for.
+ * Times are those of es_clock_mono_ns, so that a clock that is set does not matter; INT64_MAX, 292
+ * years, is never. All may return early: the caller looks again whether it has what it waits for.
  */
 #ifndef ES_SYS_AWAIT_H
 #define ES_SYS_AWAIT_H

@@ -19,13 +19,13 @@ static inline bool receive_within(struct es_transport *at, int64_t wait_ns,
                                   struct es_message *ret_message)
 {
     uint32_t source;
-    int64_t until_ns = wait_ns == INT64_MAX ? INT64_MAX : es_clock_mono_ns() + wait_ns;
+    int64_t begun_ns = es_clock_mono_ns();
     while (!es_transport_receive(at, &source, ret_message)) {
         struct pollfd fd = {.fd = es_transport_fd(at), .events = POLLIN};
-        int64_t now_ns = es_clock_mono_ns();
-        if (now_ns >= until_ns)
+        int64_t waited_ns = es_clock_mono_ns() - begun_ns;
+        if (waited_ns >= wait_ns)
             return false;
-        es_await_fds(&fd, 1, until_ns == INT64_MAX ? INT64_MAX : until_ns - now_ns);
+        es_await_fds(&fd, 1, wait_ns - waited_ns);
     }
     return true;
 }

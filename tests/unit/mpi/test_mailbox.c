@@ -39,12 +39,12 @@ static void what_came_first_is_taken_first(void **state)
     struct es_mailbox box = {0};
     assert_null(es_mailbox_take(&box));
     for (uint32_t round = 0; round < 3; round++) { /* empty again after each */
-        put(&box, 3 * round);
-        put(&box, 3 * round + 1);
-        assert_int_equal(take(&box), 3 * round);
-        put(&box, 3 * round + 2);
-        assert_int_equal(take(&box), 3 * round + 1);
-        assert_int_equal(take(&box), 3 * round + 2);
+        for (uint32_t i = 0; i < 3; i++)
+            put(&box, 4 * round + i);
+        assert_int_equal(take(&box), 4 * round);
+        put(&box, 4 * round + 3);
+        for (uint32_t i = 1; i < 4; i++)
+            assert_int_equal(take(&box), 4 * round + i);
         assert_null(es_mailbox_take(&box));
     }
     put(&box, 0);
