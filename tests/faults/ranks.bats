@@ -29,7 +29,7 @@ rank_pid() {
     local pid parent
     for pid in $(pgrep -f "^$evalsweep run $work/job.json"); do
         parent=$(ps -o ppid= -p "$pid") || continue
-        [[ "$(ps -o comm= -p "$parent")" =~ ^(mpirun|orted|prte) ]] || continue
+        [[ "$(ps -o comm= -p "${parent// /}")" =~ ^(mpirun|orted|prte) ]] || continue
         if tr '\0' '\n' <"/proc/$pid/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$1"; then
             echo "$pid"
             return
