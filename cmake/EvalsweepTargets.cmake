@@ -20,7 +20,9 @@ if(EVALSWEEP_FUZZER) # so that the layers report what an input covers
     target_compile_options(es_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 if(EVALSWEEP_COVERAGE)
-    target_compile_options(es_flags INTERFACE --coverage)
+    # Counters are of threads side by side, hence atomic. gcc would have execve write and end the
+    # counting, which after vfork is the parent's too: -fno-builtin-execve.
+    target_compile_options(es_flags INTERFACE --coverage -fprofile-update=atomic -fno-builtin-execve)
     target_link_options(es_flags INTERFACE --coverage)
 endif()
 
