@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need, builds (gcc; gcc with the address and undefined-behaviour sanitizers;
-# the fuzz targets by clang, where it has libFuzzer), runs the tests, and closes with ctest's summary.
+# the fuzz targets by clang, where it has libFuzzer), prints the line coverage of each layer, runs the
+# tests, and closes with ctest's summary.
 # The tests of MTEB are left out, with a word, where tools/setup-mteb.sh cannot make their environment.
 #
 #     tools/test.sh           what every change must pass
@@ -46,6 +47,7 @@ if has_libfuzzer; then
 else
     echo "test.sh: clang has no libFuzzer here: the fuzz targets only run their corpus" >&2
 fi
+tools/coverage.sh
 build release build -DEVALSWEEP_ASAN_DIR="$PWD/build/asan" -DEVALSWEEP_TSAN_DIR="$PWD/build/tsan" \
     -DEVALSWEEP_FUZZ_DIR="$fuzz_dir"
 
