@@ -27,12 +27,21 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* How the values of a dataset are there. */
+enum storage {
+    STORAGE_PLAIN,
+    STORAGE_PACKED,
+    STORAGE_NONE, /* a dimension has none; who reads it gets zeros */
+};
+
 static hid_t create_dataset(struct es_h5 *h5, hid_t file, const char *path, hid_t type,
-                            const struct es_store_shape *shape, bool is_packed)
+                            const struct es_store_shape *shape, enum storage storage)
 {
+    const bool is_packed = storage == STORAGE_PACKED;
     hid_t list = es_h5_id(h5, H5Pcreate(H5P_DATASET_CREATE));
     es_h5_set_creation(h5, list, false);
-    if (H5Tget_class(type) != H5T_STRING) /* all is written, and once; texts must have a filling */
+    /* All else is written, and once; texts must have a filling. */
+    if (H5Tget_class(type) != H5T_STRING && storage != STORAGE_NONE)
         es_h5_ok(h5, H5Pset_fill_time(list, H5D_FILL_TIME_NEVER));
     if (shape->chunk && (is_packed || shape->grows))
         es_h5_ok(h5, H5Pset_chunk(list, shape->n_axes, shape->chunk));
@@ -72,7 +81,7 @@ hid_t es_contents_create(struct es_h5 *h5, hid_t file, const struct es_store_var
 {
     const bool is_packed = variable->type != ES_STORE_F64 || variable->packs;
     hid_t dataset = create_dataset(h5, file, variable->path, es_store_file_type(variable->type),
-                                   shape, is_packed);
+                                   shape, is_packed ? STORAGE_PACKED : STORAGE_PLAIN);
     for (int axis = 0; shape->scales && axis < shape->n_axes && h5->rc == 0; axis++)
         es_h5_ok(h5, H5DSattach_scale(dataset, shape->scales[axis], (unsigned)axis));
     put_description(h5, dataset, variable);
@@ -87,7 +96,7 @@ hid_t es_contents_put_dimension(struct es_h5 *h5, hid_t file, const char *path,
     (void)snprintf(label, sizeof label,
                    "This is a netCDF dimension but not a netCDF variable. %9llu",
                    (unsigned long long)shape->dims[0]);
-    hid_t scale = create_dataset(h5, file, path, H5T_IEEE_F32BE, shape, false);
+    hid_t scale = create_dataset(h5, file, path, H5T_IEEE_F32BE, shape, STORAGE_NONE);
     if (h5->rc == 0)
         es_h5_ok(h5, H5DSset_scale(scale, label));
     return scale;
@@ -102,7 +111,7 @@ hid_t es_contents_put_texts(struct es_h5 *h5, hid_t file, const struct es_store_
     if (!names || texts->failed)
         es_h5_nomem(h5);
     hid_t type = es_h5_string_type(h5);
-    hid_t dataset = create_dataset(h5, file, variable->path, type, &shape, false);
+    hid_t dataset = create_dataset(h5, file, variable->path, type, &shape, STORAGE_PLAIN);
     if (names && h5->rc == 0) {
         const char *text = texts->data;
         for (uint32_t i = 0; i < n; i++) {

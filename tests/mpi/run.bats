@@ -361,3 +361,25 @@ store_says() { # FILE NAME VALUE
     [ "$status" -eq 0 ]
     [[ "$output" == *"started: "*" $work/site/bin/evalsweep run job.json --quiet"* ]]
 }
+
+# Every value of the store; not its attributes, which tell who wrote it.
+store_values() {
+    h5dump -A 0 -d /main_score -d /status -d /evaluation_time -d /finished_at -d /attempts -d /worker \
+        -g /tries -g /metrics -g /markers runs/demo/results.h5 | grep -v '^HDF5 '
+}
+
+@test "tries that failed are in the store, and the same from a run, from its resume and from the markers" {
+    write_job --fail-unit step1/22/B --fail-attempts 1 --error --retry
+    run mpi 3 "$evalsweep" run job.json --only checkpoint=step0,checkpoint=step1
+    [ "$status" -eq 0 ]
+    store_values >half
+    grep -q 'asked to fail' half
+    "$evalsweep" consolidate job.json
+    store_values | cmp half -
+    run mpi 3 "$evalsweep" run job.json # the half is read back
+    [ "$status" -eq 0 ]
+    store_values >whole
+    grep -q 'asked to fail' whole
+    "$evalsweep" consolidate job.json
+    store_values | cmp whole -
+}
