@@ -103,6 +103,7 @@ static void nonsense_in_hints_is_no_hint(void **state)
     struct es_cost *cost = create(&hints);
     for (uint32_t id = 0; id < es_grid_n_units(grid); id++)
         assert_true(isfinite(es_cost_score(cost, id)) && es_cost_score(cost, id) > 0);
+    assert_near(es_cost_score(cost, id_of(0, 0, 0)), es_cost_score(cost, id_of(0, 0, 2)), 1e-9);
     assert_true(isfinite(es_cost_load(cost, 0)) && es_cost_load(cost, 0) > 0);
     assert_true(isfinite(es_cost_pass(cost, 0, 0)));
     es_cost_free(cost);

@@ -18,7 +18,8 @@ static void fields_are_quoted_where_they_need_it(void **state)
                 {"with space", "with space"},
                 {"a,b", "\"a,b\""},
                 {"say \"x\"", "\"say \"\"x\"\"\""},
-                {"two\nlines", "\"two\nlines\""}};
+                {"two\nlines", "\"two\nlines\""},
+                {"to the left\r", "\"to the left\r\""}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct es_buf line = {0};
         es_csv_put_text(&line, rows[i].text);

@@ -505,6 +505,25 @@ static void the_coming_checkpoint_is_told(void **state)
     end(&f);
 }
 
+static void first_in_first_out_is_the_order_of_the_grid(void **state)
+{
+    (void)state;
+    struct es_sched_config config = AFFINE;
+    struct fixture f;
+    config.policy = ES_POLICY_FIFO;
+    begin_with(&f, &config, 0);
+    add_all(&f);
+    join(&f, 0);
+    for (uint32_t last = 0; es_sched_n_pending(f.sched) > 0;) {
+        struct es_action action = expect(&f, ES_ACTION_ASSIGN, 0);
+        assert_true(action.checkpoint * N_TASKS + action.task >= last);
+        last = action.checkpoint * N_TASKS + action.task;
+        while (running(&f, 0) != ES_GRID_NONE)
+            finish(&f, 0);
+    }
+    end(&f);
+}
+
 static void static_shares_stay_apart(void **state)
 {
     (void)state;
@@ -680,6 +699,7 @@ int main(void)
         cmocka_unit_test(what_must_not_be_tried_again_is_not),
         cmocka_unit_test(what_a_leaving_worker_held_runs_elsewhere),
         cmocka_unit_test(the_coming_checkpoint_is_told),
+        cmocka_unit_test(first_in_first_out_is_the_order_of_the_grid),
         cmocka_unit_test(static_shares_stay_apart),
         cmocka_unit_test(eta_is_the_work_shared_out),
         cmocka_unit_test(a_worker_that_is_heard_again_counts_and_gets_work),

@@ -253,6 +253,21 @@ static void what_would_end_too_late_by_now_is_recalled(void **state)
     end(&f);
 }
 
+static void what_just_ends_in_time_stays(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct es_action action;
+    const double cost_s[] = {100};
+    begin(&f, 1, 1, 0, 0.9, cost_s, ES_POLICY_AFFINE); /* a pass of 90 s, layers of 10 s */
+    assert_int_equal(es_sched_set_end(f.sched, f.now_s + 110.1, f.now_s, NULL), 0);
+    join(&f, 0);
+    assert_true(act(&f, &action));
+    assert_int_equal(action.n_layers, 2);
+    assert_false(act(&f, &action));
+    end(&f);
+}
+
 /* A sweep with random times, known beforehand, in which each worker takes what it is told to. */
 struct sweep {
     struct fixture f;
@@ -375,6 +390,7 @@ int main(void)
         cmocka_unit_test(the_load_and_what_is_held_count),
         cmocka_unit_test(what_nobody_knows_is_begun),
         cmocka_unit_test(what_would_end_too_late_by_now_is_recalled),
+        cmocka_unit_test(what_just_ends_in_time_stays),
         cmocka_unit_test(random_sweeps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

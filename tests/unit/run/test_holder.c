@@ -6,6 +6,7 @@
 #include "run/lock.h"
 #include "sys/fd.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -22,9 +24,22 @@
 static char folder[TEMPDIR_SIZE];
 static char path[TEMPDIR_SIZE + 16];
 
+/* What a file held when it was last synced, and what the call then says. */
+static char synced[512];
+static int sync_errno;
+
+int fsync(int fd)
+{
+    ssize_t n = pread(fd, synced, sizeof synced - 1, 0);
+    synced[n > 0 ? n : 0] = '\0';
+    errno = sync_errno;
+    return sync_errno ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
 static int setup(void **state)
 {
     (void)state;
+    sync_errno = 0;
     if (tempdir_create(folder) < 0)
         return -1;
     (void)snprintf(path, sizeof path, "%s/driver", folder);
@@ -122,6 +137,25 @@ static void a_drivers_file_is_made(void **state)
     assert_int_equal(fd, 99);
 }
 
+/* Others look at it through a file server: what is not on the disk may be seen by nobody. */
+static void what_it_says_is_synced(void **state)
+{
+    (void)state;
+    struct es_holder me = es_holder_self();
+    int fd = -1;
+    assert_int_equal(es_holder_create(path, &me, &fd, NULL), 0);
+    assert_non_null(strstr(synced, me.id));
+    assert_int_equal(es_holder_move(fd, 123456, true), 0);
+    assert_non_null(strstr(synced, "123456"));
+    sync_errno = EIO;
+    assert_int_equal(es_holder_move(fd, 123457, true), -1);
+    assert_int_equal(errno, EIO);
+    es_fd_close(&fd);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(es_holder_create(path, &me, &fd, NULL), ES_ERR_IO);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 /* A file size limit stands for a full disk: no driver starts whose file says nothing. */
 static void a_drivers_file_is_whole_or_not_there(void **state)
 {
@@ -215,6 +249,7 @@ int main(void)
         TEST_OF(slurm_tells_what_it_ended),
         TEST_OF(this_machine_tells_which_processes_live),
         TEST_OF(a_drivers_file_is_made),
+        TEST_OF(what_it_says_is_synced),
         TEST_OF(a_drivers_file_is_whole_or_not_there),
         TEST_OF(a_counter_may_stand_still_for_60_s),
         TEST_OF(only_the_observers_own_clock_counts),

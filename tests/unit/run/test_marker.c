@@ -107,9 +107,11 @@ static void test_huge(void **state)
     struct fixture *f = *state;
     tree_write(&f->tree, MARKER, "{}");
     int fd = openat(f->tree.fd, MARKER, O_WRONLY | O_CLOEXEC);
-    assert_int_equal(ftruncate(fd, (off_t)65 << 20), 0);
-    es_fd_close(&fd);
+    assert_int_equal(ftruncate(fd, (off_t)ES_MARKER_LIMIT_BYTES + 1), 0);
     assert_int_equal(look(f), ES_MARKER_HUGE);
+    assert_int_equal(ftruncate(fd, (off_t)ES_MARKER_LIMIT_BYTES), 0);
+    assert_int_equal(look(f), ES_MARKER_MALFORMED); /* "{}", then zeros: it was read */
+    es_fd_close(&fd);
 }
 
 static void test_no_file(void **state)
