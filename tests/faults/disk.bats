@@ -39,7 +39,8 @@ write_deleting_job() {
 echo "\$EVALSWEEP_CHECKPOINT \$EVALSWEEP_LAYER \$EVALSWEEP_TASK" >>$work/count
 if [ $condition ] && [ ! -e $work/deleted ]; then
     touch $work/deleted
-    exec rm -r "$1"
+    mv "$1" $work/gone # at once: rm fails where something is just being written
+    exec rm -rf $work/gone
 fi
 exec "$fake"
 END
