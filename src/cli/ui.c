@@ -141,6 +141,6 @@ void es_ui_note(void *context, bool is_trouble, const char *text)
     clear_bar(ui);
     es_say("%s", text);
     if (bar[0])
-        fputs(bar, stderr);
+        (void)fputs(bar, stderr);
     memcpy(ui->bar, bar, sizeof bar);
 }

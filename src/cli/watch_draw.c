@@ -80,7 +80,7 @@ static void draw_checkpoints(const struct es_view *view, bool is_utf8, struct es
     es_frame_put(frame, ES_COLOUR_BOLD, "checkpoints");
     es_frame_put(frame, ES_COLOUR_PLAIN, "  %u done, %u begun, %u to begin", n_done, n_begun,
                  n - n_done - n_begun);
-    if (n > width)
+    if (width > 0 && n > width)
         es_frame_put(frame, ES_COLOUR_DIM, ", %u in a cell", (n + width - 1) / width);
     if (n > 1)
         es_frame_put(frame, ES_COLOUR_DIM, "; %s to %s", view->checkpoints[0].name,

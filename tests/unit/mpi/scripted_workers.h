@@ -36,7 +36,8 @@ static inline void serve(const struct es_worker_args *args, enum es_message_type
 /* The fixture whose member the arguments of a worker are. */
 static inline struct fixture *fixture_of(const struct es_worker_args *args)
 {
-    return (struct fixture *)((uintptr_t)(args - args->rank) - offsetof(struct fixture, args));
+    const char *first = (const char *)(args - args->rank);
+    return (struct fixture *)(void *)(first - offsetof(struct fixture, args));
 }
 
 /* Answers a (whole) ASSIGN: all of it is done, with a score that no other worker gives. */
