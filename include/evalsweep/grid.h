@@ -22,6 +22,9 @@
 #define ES_GRID_ANY UINT32_MAX  /* every index of an axis */
 #define ES_GRID_NONE UINT32_MAX /* no such index */
 
+/* No grid has more units: 2^31. */
+#define ES_GRID_MAX_UNITS 2147483648u
+
 /* Opaque: three axes of names or numbers, and which units are left out. */
 struct es_grid;
 
@@ -33,7 +36,7 @@ struct es_unit {
 };
 
 /* Copies the names. ES_ERR_USAGE for an empty axis, a bad or a repeated name, a negative or a
- * repeated layer, or more than 2^31 units. Free with es_grid_free. */
+ * repeated layer, or more than ES_GRID_MAX_UNITS. Free with es_grid_free. */
 int es_grid_create(const char *const *checkpoints, uint32_t n_checkpoints, const int32_t *layers,
                    uint32_t n_layers, const char *const *tasks, uint32_t n_tasks,
                    struct es_grid **ret_grid, struct es_err *err);

@@ -75,7 +75,7 @@ static int terminal_width(void)
 static void figures(const struct es_run_state *state, char *ret_text, size_t size_bytes)
 {
     char eta[32], rate[32] = "", failed[32] = "";
-    uint32_t total = state->counts.done + state->counts.pending + state->counts.failed;
+    uint32_t total = es_counts_total(&state->counts);
     es_ui_duration(state->counts.pending ? state->eta_s : 0, eta);
     if (isfinite(state->rate_per_s))
         (void)snprintf(rate, sizeof rate, state->rate_per_s < 1 ? "  %.1f/min" : "  %.1f/s",
@@ -96,7 +96,7 @@ static void clear_bar(struct es_ui *ui)
 /* In one write, over the one before it: no flicker. */
 static void draw_bar(struct es_ui *ui, const struct es_run_state *state, const char *text)
 {
-    uint32_t total = state->counts.done + state->counts.pending + state->counts.failed;
+    uint32_t total = es_counts_total(&state->counts);
     int width = terminal_width();
     int room = width - (int)strlen(text) - 5;
     char bar[sizeof ui->bar];

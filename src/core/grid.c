@@ -76,7 +76,7 @@ int es_grid_create(const char *const *checkpoints, uint32_t n_checkpoints, const
         rc = add_layers(grid, layers, n_layers, err);
     if (rc == 0)
         rc = add_names(&grid->tasks, "tasks", tasks, n_tasks, err);
-    if (rc == 0 && (double)n_checkpoints * n_layers * n_tasks > 2147483648.0)
+    if (rc == 0 && (double)n_checkpoints * n_layers * n_tasks > ES_GRID_MAX_UNITS)
         rc = es_err_set(err, ES_ERR_USAGE, "building the grid", NULL,
                         "%u checkpoints x %u layers x %u tasks are more than 2^31 units",
                         n_checkpoints, n_layers, n_tasks);

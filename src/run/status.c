@@ -15,8 +15,8 @@
 void es_status_counts_json(const struct es_counts *counts, struct es_buf *text)
 {
     es_buf_printf(text, "\"total\":%u,\"done\":%u,\"pending\":%u,\"failed\":%u,\"excluded\":%u,",
-                  counts->done + counts->pending + counts->failed, counts->done, counts->pending,
-                  counts->failed, counts->excluded);
+                  es_counts_total(counts), counts->done, counts->pending, counts->failed,
+                  counts->excluded);
 }
 
 static void put_number(struct es_buf *text, const char *key, double value)

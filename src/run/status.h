@@ -83,7 +83,8 @@ struct es_status_worker {
     double running_s; /* for how long, when it was written */
 };
 
-/* What is read back: whatever the file says, texts are there and counts are counts. */
+/* What is read back. Whatever the file says: texts are there, counts add up to no more units than a
+ * grid can have, rates and times are not below 0, or NaN. */
 struct es_status_seen {
     bool alive;
     bool has_ended;      /* its last word was that it ends */

@@ -19,6 +19,24 @@ static uint32_t count_of(const cJSON *object, const char *key)
     return value > 0 && value < UINT32_MAX ? (uint32_t)value : 0;
 }
 
+/* None where they are more than a grid can have: their sums would overflow. */
+static struct es_counts counts_of(const cJSON *object)
+{
+    const struct es_counts counts = {.done = count_of(object, "done"),
+                                     .pending = count_of(object, "pending"),
+                                     .failed = count_of(object, "failed"),
+                                     .excluded = count_of(object, "excluded")};
+    const uint64_t n = (uint64_t)counts.done + counts.pending + counts.failed + counts.excluded;
+    return n <= ES_GRID_MAX_UNITS ? counts : (struct es_counts){0};
+}
+
+/* A rate, or a time; NaN for one below 0 too. */
+static double amount_of(const cJSON *object, const char *key)
+{
+    double value = es_json_get_double(object, key);
+    return value >= 0 ? value : (double)NAN;
+}
+
 static const char *text_of(const cJSON *object, const char *key)
 {
     const char *text = es_json_get_string(object, key);
@@ -47,13 +65,13 @@ static int read_workers(const cJSON *root, struct es_status_seen *seen, struct e
     seen->workers = array;
     for (; item; item = item->next) {
         double layer = es_json_get_double(item, "layer");
-        double running_s = es_json_get_double(item, "running_s");
+        double running_s = amount_of(item, "running_s");
         seen->workers[seen->n_workers++] = (struct es_status_worker){
             .worker = count_of(item, "worker"),
             .host = text_of(item, "host"),
             .device = text_of(item, "device"),
             .is_out = cJSON_IsTrue(es_json_get(item, "out")),
-            .is_running = running_s >= 0 && es_json_get_string(item, "checkpoint"),
+            .is_running = !isnan(running_s) && es_json_get_string(item, "checkpoint"),
             .checkpoint = text_of(item, "checkpoint"),
             .task = text_of(item, "task"),
             .layer = layer >= 0 && layer <= INT32_MAX ? (int32_t)layer : 0,
@@ -70,10 +88,11 @@ static int read_checkpoints(const cJSON *root, struct es_status_seen *seen, stru
     if (make_array(root, "checkpoints", sizeof *seen->checkpoints, &item, &array, err) < 0)
         return ES_ERR_NOMEM;
     seen->checkpoints = array;
-    for (; item; item = item->next)
-        seen->checkpoints[seen->n_checkpoints++] =
-            (struct es_status_checkpoint){text_of(item, "checkpoint"), count_of(item, "done"),
-                                          count_of(item, "pending"), count_of(item, "failed")};
+    for (; item; item = item->next) {
+        const struct es_counts counts = counts_of(item);
+        seen->checkpoints[seen->n_checkpoints++] = (struct es_status_checkpoint){
+            text_of(item, "checkpoint"), counts.done, counts.pending, counts.failed};
+    }
     return 0;
 }
 
@@ -93,13 +112,10 @@ static int read_failures(const cJSON *root, struct es_status_seen *seen, struct 
 static void read_figures(const cJSON *root, struct es_status_seen *seen)
 {
     seen->updated_s = es_json_get_double(root, "updated_s");
-    seen->counts = (struct es_counts){.done = count_of(root, "done"),
-                                      .pending = count_of(root, "pending"),
-                                      .failed = count_of(root, "failed"),
-                                      .excluded = count_of(root, "excluded")};
+    seen->counts = counts_of(root);
     seen->n_running = count_of(root, "running");
-    seen->rate_per_s = es_json_get_double(root, "rate_per_s");
-    seen->eta_s = es_json_get_double(root, "eta_s");
+    seen->rate_per_s = amount_of(root, "rate_per_s");
+    seen->eta_s = amount_of(root, "eta_s");
     seen->n_evaluated = count_of(root, "evaluated");
     seen->n_skipped = count_of(root, "skipped");
     seen->n_retries = count_of(root, "retries");

@@ -173,6 +173,42 @@ static void a_file_with_anything_in_it_is_read(void **state)
     }
 }
 
+/* They are added up, and drawn as parts of the sum. */
+static void counts_add_up_to_no_more_than_a_grid_can_have(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *counts;
+        uint32_t done, total;
+    } rows[] = {
+        {"\"done\":2147483640,\"pending\":3,\"failed\":4,\"excluded\":1", 2147483640u, 2147483647u},
+        {"\"done\":2147483640,\"pending\":3,\"failed\":4,\"excluded\":2", 0, 0},
+        {"\"done\":4000000000,\"pending\":400000000", 0, 0}, /* a sum beyond 32 bits */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[256];
+        int n = snprintf(text, sizeof text, "{%s,\"checkpoints\":[{%s}]}", rows[i].counts,
+                         rows[i].counts);
+        assert_int_equal(es_status_write(run_dir, text, (size_t)n, NULL), 0);
+        es_status_clear(&seen);
+        assert_int_equal(es_status_read(run_dir, NOW_S, &seen, NULL), 0);
+        assert_int_equal(seen.counts.done, rows[i].done);
+        assert_int_equal(es_counts_total(&seen.counts), rows[i].total);
+        assert_int_equal(seen.checkpoints[0].done, rows[i].done);
+    }
+}
+
+static void rates_and_times_are_not_below_0(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"alive\":true,\"updated_s\":1.8e9,\"rate_per_s\":-1,\"eta_s\":-5,"
+                               "\"workers\":[{\"checkpoint\":\"a\",\"running_s\":-1}]}";
+    assert_int_equal(es_status_write(run_dir, text, strlen(text), NULL), 0);
+    assert_int_equal(es_status_read(run_dir, NOW_S, &seen, NULL), 0);
+    assert_true(seen.alive && isnan(seen.rate_per_s) && isnan(seen.eta_s));
+    assert_false(seen.workers[0].is_running);
+}
+
 static void what_is_no_object_is_no_status(void **state)
 {
     (void)state;
@@ -193,6 +229,9 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_it_tells_depends_on_its_age, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_with_anything_in_it_is_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(counts_add_up_to_no_more_than_a_grid_can_have, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(rates_and_times_are_not_below_0, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_object_is_no_status, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
