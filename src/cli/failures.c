@@ -1,7 +1,7 @@
 #include "cli/failures.h"
 
 #include "core/mem.h"
-#include "core/strtab.h"
+#include "core/num.h"
 #include "run/unitlog.h"
 
 #include <fcntl.h>
@@ -32,21 +32,18 @@ static int compare_counts(const void *a, const void *b)
     return x->first_unit < y->first_unit ? -1 : x->first_unit > y->first_unit;
 }
 
-static int count(struct es_failures *failures, struct es_strtab *texts, const char *reason,
-                 uint32_t unit_id)
+static int count(struct es_failures *failures, const char *reason, uint32_t unit_id)
 {
     uint32_t code;
-    if (es_strtab_add(texts, reason, strlen(reason), &code) < 0)
+    if (es_strtab_add(&failures->texts, reason, es_utf8_cut(reason, ES_TRY_TEXT_LIMIT), &code) < 0)
         return ES_ERR_NOMEM;
     if (code >= failures->n) { /* it is new */
         void *grown = es_mem_resize(failures->reasons, code + 1, sizeof *failures->reasons);
         if (!grown)
             return ES_ERR_NOMEM;
         failures->reasons = grown;
-        char *text = es_mem_strdup(reason);
-        if (!text)
-            return ES_ERR_NOMEM;
-        failures->reasons[failures->n++] = (struct es_failure_reason){text, 0, unit_id, NULL};
+        failures->reasons[failures->n++] =
+            (struct es_failure_reason){failures->texts.text[code], 0, unit_id, NULL};
     }
     failures->reasons[code].n_units++;
     return 0;
@@ -56,7 +53,6 @@ int es_failures_read(const struct es_target *target, struct es_units *units,
                      struct es_failures *ret_failures, struct es_err *err)
 {
     struct es_failures failures = {0};
-    struct es_strtab texts = {0};
     struct es_buf dir = {0}, scratch = {0};
     struct es_result result;
     int rc = 0;
@@ -65,10 +61,9 @@ int es_failures_read(const struct es_target *target, struct es_units *units,
         if (es_units_columns(units).status[id] != ES_STATUS_FAILED)
             continue;
         const char *reason = read_reason(target, id, &dir, &scratch, &result);
-        if (count(&failures, &texts, reason, id) < 0)
+        if (count(&failures, reason, id) < 0)
             rc = es_err_nomem(err, "reading why units failed");
     }
-    es_strtab_clear(&texts);
     es_buf_clear(&dir);
     es_buf_clear(&scratch);
     es_result_clear(&result);
@@ -90,10 +85,9 @@ int es_failures_read(const struct es_target *target, struct es_units *units,
 
 void es_failures_clear(struct es_failures *failures)
 {
-    for (size_t i = 0; i < failures->n; i++) {
-        free(failures->reasons[i].text);
+    for (size_t i = 0; i < failures->n; i++)
         free(failures->reasons[i].log);
-    }
     free(failures->reasons);
+    es_strtab_clear(&failures->texts);
     *failures = (struct es_failures){0};
 }

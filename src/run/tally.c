@@ -1,6 +1,7 @@
 #include "run/tally.h"
 
 #include "core/mem.h"
+#include "core/num.h"
 #include "run/marker.h"
 #include "run/unitlog.h"
 
@@ -11,7 +12,6 @@
 
 /* A unit's code of its reason is a byte; 0: not known. */
 #define N_CODES 256
-#define REASON_SIZE 500
 
 struct reason {
     char *text;          /* NULL: the code is free; of code 0, always */
@@ -132,8 +132,8 @@ static uint8_t code_of(struct es_tally *tally, const char *text)
 
 void es_tally_note(struct es_tally *tally, uint32_t unit_id, const char *reason)
 {
-    char text[REASON_SIZE];
-    (void)snprintf(text, sizeof text, "%s", reason);
+    char text[ES_TRY_TEXT_LIMIT + 1];
+    (void)snprintf(text, sizeof text, "%.*s", (int)es_utf8_cut(reason, ES_TRY_TEXT_LIMIT), reason);
     if (!tally->code)
         tally->code = es_mem_calloc(es_units_columns(tally->units).n_units, 1);
     if (tally->code)

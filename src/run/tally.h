@@ -2,7 +2,8 @@
  * run to see it: how far each checkpoint is, and why units failed.
  *
  * Counts come from the table of units at the moment they are asked for. Of reasons, no more than
- * 255 different ones are kept, the commonest: evaluators may say something else each time.
+ * 255 different ones are kept, the commonest: evaluators may say something else each time. They are
+ * cut at ES_TRY_TEXT_LIMIT, as wherever reasons are told.
  *
  * Threads: the one that owns the table.
  */

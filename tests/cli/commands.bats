@@ -207,6 +207,23 @@ assert "task" not in told["workers"][4]
 '
 }
 
+@test "reasons that are the same up to 500 bytes are one" {
+    write_job
+    /usr/bin/python3 - <<'END'
+import json, os
+for layer in 21, 22, 23:
+    folder = f"runs/demo/outputs/mteb/Pythia/410m/step0/layer_{layer}/A"
+    os.makedirs(folder)
+    json.dump({"status": "failed", "reason": "x" * 500 + f" at 0x{layer}"}, open(folder + "/failed.json", "w"))
+END
+    "$evalsweep" status --json job.json >out
+    /usr/bin/python3 -c '
+import json
+(failure,) = json.load(open("out"))["failures"]
+assert failure["reason"] == "x" * 500 and failure["units"] == 3, failure
+'
+}
+
 @test "status tells the commonest reasons of failures, and where to read more" {
     write_job --fail-unit /B --print "no such file" --exit 9
     run "$evalsweep" run --quiet job.json --set evaluator.retries=0 --set limits.max_consecutive_failures=100

@@ -171,6 +171,22 @@ static void failures_of_earlier_starts_have_their_reasons_in_failed_json(void **
     assert_failure(1, "no GPU", 1, "step0/0/A/failed.json");
 }
 
+static void what_is_the_same_up_to_the_limit_is_one_reason(void **state)
+{
+    (void)state;
+    char text[ES_TRY_TEXT_LIMIT + 10], cut[ES_TRY_TEXT_LIMIT + 1];
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    memcpy(text + ES_TRY_TEXT_LIMIT - 1, "\xc3\xa9", 2); /* a character across the limit */
+    (void)snprintf(cut, sizeof cut, "%.*s", ES_TRY_TEXT_LIMIT - 1, text);
+    lose(0, text);
+    text[sizeof text - 2] = 'y';
+    lose(1, text);
+    tell();
+    assert_int_equal(n_failures(), 1);
+    assert_failure(0, cut, 2, NULL);
+}
+
 /* Evaluators that say something else each time do not hide what they have in common, whenever it
  * comes, and take no more than the memory of 255 reasons. */
 static void a_common_reason_is_seen_among_hundreds(void **state)
@@ -203,6 +219,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_five_commonest_reasons_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(
             failures_of_earlier_starts_have_their_reasons_in_failed_json, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_the_same_up_to_the_limit_is_one_reason, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_common_reason_is_seen_among_hundreds, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
