@@ -15,7 +15,8 @@
  * with a column `split/subset/metric` for each metric that any of them has, in the order of first
  * use. Its name does not depend on what else is in the table: a metric with neither split nor
  * subset has its name alone, a slash or backslash within a split or subset has a backslash before
- * it, and where a metric's name alone is a column's already, it is `//metric`.
+ * it, and where a metric's name alone is a column's already, it is `//metric`, or, where that is
+ * one too, `////metric`.
  *
  * CSV: quoted as RFC 4180 has it, lines end with a newline alone, a missing number is an empty
  * field. JSON lines: an object a line, all with the same keys; a missing number, and a split or

@@ -61,6 +61,19 @@ static void put_part(const char *part, struct es_buf *name)
     es_buf_putc(name, '/');
 }
 
+/* The metric's name alone, behind as many "//" as it takes to be no other column's. */
+static void put_bare_name(const struct es_strtab *names, const char *metric, struct es_buf *name)
+{
+    int n_before = 0;
+    do {
+        es_buf_reset(name);
+        for (int i = 0; i < n_before; i++)
+            es_buf_puts(name, "//");
+        es_buf_puts(name, metric);
+        n_before++;
+    } while (!name->failed && es_strtab_find(names, name->data, name->len) != ES_STRTAB_NONE);
+}
+
 static int name_column(struct es_units *units, struct es_export_columns *columns, uint32_t column,
                        bool is_bare, struct es_buf *name)
 {
@@ -70,10 +83,10 @@ static int name_column(struct es_units *units, struct es_export_columns *columns
     if (!is_bare) {
         put_part(es_units_name(units, ES_NAME_SPLIT, row->split), name);
         put_part(es_units_name(units, ES_NAME_SUBSET, row->subset), name);
-    } else if (es_strtab_find(&columns->names, metric, strlen(metric)) != ES_STRTAB_NONE) {
-        es_buf_puts(name, "//");
+        es_buf_puts(name, metric);
+    } else {
+        put_bare_name(&columns->names, metric, name);
     }
-    es_buf_puts(name, metric);
     return name->failed
                ? ES_ERR_NOMEM
                : es_strtab_add(&columns->names, name->data, name->len, &columns->name[column]);

@@ -150,6 +150,28 @@ static void test_wide(void **state)
                "\"a, \"\"b\"\"\",,21,Banking77,done,0.5,,0.2,,,0.75,0.25,1e+300\n");
 }
 
+/* Whatever metrics are called: the keys of a line differ. */
+static void test_wide_columns_all_have_names_of_their_own(void **state)
+{
+    (void)state;
+    struct table table = make_table(1);
+    struct es_result result;
+    struct es_buf text = {0};
+    const struct es_export request = {.is_wide = true};
+    es_result_init(&result);
+    es_result_add_metric(&result, "", "", "//step", 1);
+    es_result_add_metric(&result, "", "", "step", 2);
+    es_result_add_metric(&result, "", "", "////step", 3);
+    es_units_set_result(table.units, 0, ES_STATUS_DONE, &result, NULL);
+    assert_int_equal(es_export_table(&request, table.units, collect, &text, NULL), 0);
+    assert_string_equal(text.data,
+                        "checkpoint,step,layer,task,status,main_score,evaluation_time_s,//step,"
+                        "////step,//////step\nstep1000,1000,21,STS12,done,,,1,2,3\n");
+    es_result_clear(&result);
+    es_buf_clear(&text);
+    free_table(&table);
+}
+
 static void test_wide_json_lines_all_have_every_key(void **state)
 {
     (void)state;
@@ -279,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_json_lines),
         cmocka_unit_test(test_wide),
+        cmocka_unit_test(test_wide_columns_all_have_names_of_their_own),
         cmocka_unit_test(test_wide_json_lines_all_have_every_key),
         cmocka_unit_test(test_chosen_metrics),
         cmocka_unit_test(test_a_metric_that_there_is_not),
