@@ -54,7 +54,6 @@ static int read_driver(struct es_view *view, struct es_drivers *drivers, struct 
     if (view->driver.alive && view->n_drivers == 0) /* it may have come between the two */
         look_for_drivers(drivers, view);
     struct es_status_seen *driver = &view->driver;
-    view->has_driver = true;
     es_text_to_line(driver->host);
     es_text_to_line(driver->why_ended);
     es_text_to_line(driver->slurm_job_id);
@@ -62,8 +61,11 @@ static int read_driver(struct es_view *view, struct es_drivers *drivers, struct 
     if (driver->alive && view->has_looked && view->n_drivers == 0)
         es_status_forget_doings(driver);
     view->workers = es_mem_calloc(driver->n_workers, sizeof *view->workers);
-    if (!view->workers)
+    if (!view->workers) {
+        es_status_clear(driver);
         return es_err_nomem(err, "reading the status");
+    }
+    view->has_driver = true;
     for (uint32_t w = 0; w < driver->n_workers; w++)
         view->workers[w] = &driver->workers[w];
     qsort(view->workers, driver->n_workers, sizeof *view->workers, compare_workers);

@@ -40,11 +40,11 @@ static int level_of(const struct cell *cell)
     return level > 1 ? level : 1;
 }
 
-static void draw_strip(const struct es_view *view, const char *const *levels,
+/* n_each: checkpoints in a cell. */
+static void draw_strip(const struct es_view *view, const char *const *levels, uint32_t n_each,
                        struct es_frame *frame)
 {
-    uint32_t width = (uint32_t)frame->window.columns, n = view->n_checkpoints;
-    uint32_t n_each = (n + width - 1) / width;
+    const uint32_t n = view->n_checkpoints;
     bool has_failed = false;
     for (uint32_t c = 0; c < n; c += n_each) {
         struct cell cell = cell_of(view, c, n_each);
@@ -68,7 +68,8 @@ static void draw_strip(const struct es_view *view, const char *const *levels,
 static void draw_checkpoints(const struct es_view *view, bool is_utf8, struct es_frame *frame)
 {
     uint32_t n = view->n_checkpoints, n_done = 0, n_begun = 0;
-    uint32_t width = (uint32_t)frame->window.columns;
+    const uint32_t width = frame->window.columns > 0 ? (uint32_t)frame->window.columns : 1;
+    const uint32_t n_each = (n + width - 1) / width;
     if (n == 0)
         return;
     for (uint32_t c = 0; c < n; c++) {
@@ -80,13 +81,13 @@ static void draw_checkpoints(const struct es_view *view, bool is_utf8, struct es
     es_frame_put(frame, ES_COLOUR_BOLD, "checkpoints");
     es_frame_put(frame, ES_COLOUR_PLAIN, "  %u done, %u begun, %u to begin", n_done, n_begun,
                  n - n_done - n_begun);
-    if (width > 0 && n > width)
-        es_frame_put(frame, ES_COLOUR_DIM, ", %u in a cell", (n + width - 1) / width);
+    if (n_each > 1)
+        es_frame_put(frame, ES_COLOUR_DIM, ", %u in a cell", n_each);
     if (n > 1)
         es_frame_put(frame, ES_COLOUR_DIM, "; %s to %s", view->checkpoints[0].name,
                      view->checkpoints[n - 1].name);
     es_frame_end_line(frame);
-    draw_strip(view, is_utf8 ? utf8_levels : ascii_levels, frame);
+    draw_strip(view, is_utf8 ? utf8_levels : ascii_levels, n_each, frame);
 }
 
 static void draw_bar(const struct es_view *view, struct es_frame *frame)

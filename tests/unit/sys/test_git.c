@@ -115,8 +115,7 @@ static void an_added_work_tree(void **state)
 
 static void what_cannot_be_told(void **state)
 {
-    static const char too_long[] = LONG "0\n";
-    const char *const heads[] = {
+    static const char *const heads[] = {
         "",
         "\n",
         "ref: refs/heads/unborn\n",
@@ -126,7 +125,7 @@ static void what_cannot_be_told(void **state)
         "ref: ",
         "0123\n",
         "0123456789ABCDEF0123456789ABCDEF01234567\n",
-        too_long,
+        (LONG "0\n"),
     };
     (void)state;
     put("r/.git/HEAD", "");
