@@ -116,9 +116,9 @@ int es_cmd_adopt(int argc, char **argv)
         .n_operands = 2,
     };
     enum es_opt_result result = es_opt_parse(&spec, argc, argv, options.operands);
-    int exit_code = result == ES_OPT_OK     ? adopt(&options)
-                    : result == ES_OPT_HELP ? ES_EXIT_OK
-                                            : ES_EXIT_USAGE;
+    int exit_code = es_opt_exit_code(result);
+    if (result == ES_OPT_OK)
+        exit_code = adopt(&options);
     es_opt_list_clear(&options.sets);
     return exit_code;
 }

@@ -29,6 +29,25 @@ static void print_grid(const struct es_job *job)
     free(run_dir);
 }
 
+static int check(const char *path, const struct es_opt_list *sets, bool json)
+{
+    struct es_err err = {0};
+    struct es_job *job = NULL;
+    struct es_job_overrides overrides = {sets->values, sets->n, getenv("RUN_ID")};
+    char *text = NULL;
+    size_t n;
+    int rc = es_job_load(path, &overrides, &job, &err);
+    if (rc == 0 && json)
+        rc = es_job_text(job, &text, &n, &err);
+    if (rc == 0 && json)
+        printf("%s\n", text);
+    else if (rc == 0)
+        print_grid(job);
+    free(text);
+    es_job_free(job);
+    return rc < 0 ? es_say_error(&err) : ES_EXIT_OK;
+}
+
 int es_cmd_check(int argc, char **argv)
 {
     const char *path = NULL;
@@ -45,28 +64,10 @@ int es_cmd_check(int argc, char **argv)
         .n_options = sizeof table / sizeof table[0],
         .n_operands = 1,
     };
-    int exit_code = ES_EXIT_OK;
     enum es_opt_result result = es_opt_parse(&spec, argc, argv, &path);
-    if (result == ES_OPT_OK) {
-        struct es_err err = {0};
-        struct es_job *job = NULL;
-        struct es_job_overrides overrides = {sets.values, sets.n, getenv("RUN_ID")};
-        char *text = NULL;
-        size_t n;
-        int rc = es_job_load(path, &overrides, &job, &err);
-        if (rc == 0 && json)
-            rc = es_job_text(job, &text, &n, &err);
-        if (rc < 0)
-            exit_code = es_say_error(&err);
-        else if (json)
-            printf("%s\n", text);
-        else
-            print_grid(job);
-        free(text);
-        es_job_free(job);
-    } else if (result == ES_OPT_BAD) {
-        exit_code = ES_EXIT_USAGE;
-    }
+    int exit_code = es_opt_exit_code(result);
+    if (result == ES_OPT_OK)
+        exit_code = check(path, &sets, json);
     es_opt_list_clear(&sets);
     return exit_code;
 }

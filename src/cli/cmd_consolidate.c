@@ -83,7 +83,7 @@ int es_cmd_consolidate(int argc, char **argv)
         .operands = &operands,
     };
     enum es_opt_result result = es_opt_parse(&spec, argc, argv, NULL);
-    int exit_code = result == ES_OPT_HELP ? ES_EXIT_OK : ES_EXIT_USAGE;
+    int exit_code = es_opt_exit_code(result);
     if (result == ES_OPT_OK)
         exit_code = do_either(output, into, &operands, &sets);
     es_opt_list_clear(&operands);

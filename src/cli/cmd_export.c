@@ -68,8 +68,10 @@ int es_cmd_export(int argc, char **argv)
         .n_operands = 1,
     };
     enum es_opt_result result = es_opt_parse(&spec, argc, argv, &path);
-    int exit_code = result == ES_OPT_HELP ? ES_EXIT_OK : ES_EXIT_USAGE;
-    if (result == ES_OPT_OK && take_format(format, &request.format)) {
+    int exit_code = es_opt_exit_code(result);
+    if (result == ES_OPT_OK && !take_format(format, &request.format)) {
+        exit_code = ES_EXIT_USAGE;
+    } else if (result == ES_OPT_OK) {
         request.metrics = metrics.values;
         request.n_metrics = metrics.n;
         exit_code = export_table(path, &sets, &request);

@@ -186,16 +186,14 @@ int es_cmd_plan(int argc, char **argv)
         .n_options = sizeof table / sizeof table[0],
         .n_operands = 1,
     };
-    int exit_code;
     enum es_opt_result result = es_opt_parse(&spec, argc, argv, &path);
-    if (result != ES_OPT_OK) {
-        exit_code = result == ES_OPT_HELP ? ES_EXIT_OK : ES_EXIT_USAGE;
-    } else if (limit && !es_parse_duration(limit, &time_limit_s)) {
+    int exit_code = es_opt_exit_code(result);
+    if (result == ES_OPT_OK && limit && !es_parse_duration(limit, &time_limit_s)) {
         es_say("reading the command line: --time-limit: expected a time such as 90m, 12h or "
                "1-00:00:00, found \"%s\"",
                limit);
         exit_code = ES_EXIT_USAGE;
-    } else {
+    } else if (result == ES_OPT_OK) {
         exit_code = plan(path, &sets, time_limit_s, !no_retry_failed, json);
     }
     es_opt_list_clear(&sets);

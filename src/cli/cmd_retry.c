@@ -114,9 +114,9 @@ int es_cmd_retry(int argc, char **argv)
         .n_operands = 1,
     };
     enum es_opt_result result = es_opt_parse(&spec, argc, argv, &options.path);
-    int exit_code = result == ES_OPT_OK     ? retry(&options)
-                    : result == ES_OPT_HELP ? ES_EXIT_OK
-                                            : ES_EXIT_USAGE;
+    int exit_code = es_opt_exit_code(result);
+    if (result == ES_OPT_OK)
+        exit_code = retry(&options);
     es_opt_list_clear(&options.sets);
     es_opt_list_clear(&options.checkpoints);
     es_opt_list_clear(&options.layers);

@@ -50,7 +50,7 @@ static int parse(int argc, char **argv, struct es_run_options *options,
         .n_operands = 1,
     };
     *ret_result = es_opt_parse(&spec, argc, argv, &options->job_path);
-    return *ret_result == ES_OPT_OK ? 0 : *ret_result == ES_OPT_HELP ? ES_EXIT_OK : ES_EXIT_USAGE;
+    return es_opt_exit_code(*ret_result);
 }
 
 static void look_around(struct es_hello *ret_hello)

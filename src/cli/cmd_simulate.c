@@ -262,9 +262,9 @@ int es_cmd_simulate(int argc, char **argv)
         .n_operands = 1,
     };
     enum es_opt_result result = es_opt_parse(&spec, argc, argv, &options.job_path);
-    int exit_code = result == ES_OPT_OK     ? simulate_and_print(&options)
-                    : result == ES_OPT_HELP ? ES_EXIT_OK
-                                            : ES_EXIT_USAGE;
+    int exit_code = es_opt_exit_code(result);
+    if (result == ES_OPT_OK)
+        exit_code = simulate_and_print(&options);
     es_opt_list_clear(&options.sets);
     return exit_code;
 }

@@ -106,11 +106,9 @@ static int print_prometheus(const struct status_options *options)
 int es_cmd_status(int argc, char **argv)
 {
     struct status_options options = {0};
-    int exit_code = ES_EXIT_OK;
     enum es_opt_result result = parse(argc, argv, &options);
-    if (result == ES_OPT_BAD)
-        exit_code = ES_EXIT_USAGE;
-    else if (result == ES_OPT_OK && options.watch)
+    int exit_code = es_opt_exit_code(result);
+    if (result == ES_OPT_OK && options.watch)
         exit_code = es_watch_run(options.path, &options.sets, options.interval_s);
     else if (result == ES_OPT_OK && options.prometheus)
         exit_code = print_prometheus(&options);

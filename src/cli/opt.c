@@ -126,6 +126,11 @@ enum es_opt_result es_opt_parse(const struct es_opt_spec *spec, int argc, char *
     return ES_OPT_OK;
 }
 
+int es_opt_exit_code(enum es_opt_result result)
+{
+    return result == ES_OPT_BAD ? ES_EXIT_USAGE : ES_EXIT_OK;
+}
+
 void es_opt_list_clear(struct es_opt_list *list)
 {
     free(list->values);

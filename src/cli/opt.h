@@ -45,6 +45,9 @@ enum es_opt_result { ES_OPT_OK, ES_OPT_HELP, ES_OPT_BAD };
 enum es_opt_result es_opt_parse(const struct es_opt_spec *spec, int argc, char **argv,
                                 const char **ret_operands);
 
+/* The exit code unless the command goes on: that of a bad command line, or of --help. */
+int es_opt_exit_code(enum es_opt_result result);
+
 /* -1: there is no memory, which was said. */
 int es_opt_list_add(struct es_opt_list *list, const char *value);
 void es_opt_list_clear(struct es_opt_list *list);

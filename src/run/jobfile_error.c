@@ -8,20 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The longest front of text that has at most limit bytes and cuts no character. */
-static size_t clipped_len(const char *text, size_t limit)
-{
-    size_t len = strnlen(text, limit + 1);
-    if (len <= limit)
-        return len;
-    for (len = limit; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80;)
-        len--;
-    return len;
-}
-
 const char *es_jobfile_quote(const char *text, char ret_text[JOBFILE_QUOTED_SIZE])
 {
-    size_t len = clipped_len(text, 60);
+    size_t len = es_utf8_cut(text, 60);
     struct es_buf quoted = {0};
     es_buf_json_string(&quoted, text, len);
     (void)snprintf(ret_text, JOBFILE_QUOTED_SIZE, "%s%s", quoted.failed ? "?" : quoted.data,
@@ -59,7 +48,7 @@ static int set_error(const struct jobfile_reader *reader, const struct jobfile_o
     if (!origin)
         return es_err_set(reader->err, ES_ERR_USAGE, JOBFILE_DOING, reader->path, "%s", why);
     if (origin->set)
-        (void)snprintf(flag, sizeof flag, "--set %.*s", (int)clipped_len(origin->set, 200),
+        (void)snprintf(flag, sizeof flag, "--set %.*s", (int)es_utf8_cut(origin->set, 200),
                        origin->set);
     else
         (void)snprintf(flag, sizeof flag, "the environment's RUN_ID");
@@ -90,7 +79,7 @@ int es_jobfile_fault(const struct jobfile_reader *reader, const cJSON *item, con
     struct es_buf path = {0};
     (void)es_json_path_of(reader->root, item, &path);
     const char *at = path.data && !path.failed ? path.data : "$";
-    size_t at_len = clipped_len(at, 120);
+    size_t at_len = es_utf8_cut(at, 120);
     const struct jobfile_origin *origin = origin_of(reader, item);
     int n = 0;
     if (!origin)
