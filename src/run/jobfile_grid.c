@@ -106,10 +106,16 @@ enum axis { AXIS_CHECKPOINT, AXIS_LAYER, AXIS_TASK, N_AXES };
 
 static const char *const axis_keys[N_AXES] = {"checkpoint", "layer", "task"};
 
-/* Which indices of an axis an exclusion names. */
+/* The indices of an axis that an exclusion names. */
 struct selection {
-    uint8_t *chosen; /* [n]; NULL: it does not name the axis */
+    uint32_t *index; /* [n]; NULL: it does not name the axis, and n is 1 */
     uint32_t n;
+};
+
+struct excluding {
+    const struct jobfile_reader *reader;
+    uint32_t *named_by[N_AXES]; /* for each index the number of the last exclusion that names it */
+    uint32_t number;            /* of the one that is read, from 1 */
 };
 
 static int unknown_name(const struct jobfile_reader *reader, const cJSON *item, enum axis axis,
@@ -148,52 +154,48 @@ static int find_on_axis(const struct jobfile_reader *reader, enum axis axis, con
     return *ret_index != ES_GRID_NONE ? 0 : unknown_name(reader, item, axis, name);
 }
 
-static int select_on_axis(const struct jobfile_reader *reader, enum axis axis, const cJSON *item,
+static int select_on_axis(const struct excluding *excluding, enum axis axis, const cJSON *item,
                           struct selection *selection)
 {
-    selection->chosen = es_mem_calloc(selection->n, sizeof *selection->chosen);
-    if (!selection->chosen)
-        return es_jobfile_nomem(reader);
-    if (cJSON_IsArray(item) && !item->child)
+    const struct jobfile_reader *reader = excluding->reader;
+    const bool is_list = cJSON_IsArray(item);
+    if (is_list && !item->child)
         return es_jobfile_fault(reader, item, "the list is empty");
-    const cJSON *one = cJSON_IsArray(item) ? item->child : item;
-    int rc = 0;
-    for (; one && rc == 0; one = one != item ? one->next : NULL) {
+    const size_t n = is_list ? (size_t)cJSON_GetArraySize(item) : 1;
+    *selection = (struct selection){.index = es_mem_calloc(n, sizeof *selection->index)};
+    if (!selection->index)
+        return es_jobfile_nomem(reader);
+    for (const cJSON *one = is_list ? item->child : item; one; one = is_list ? one->next : NULL) {
         uint32_t index = 0;
-        rc = find_on_axis(reader, axis, one, &index);
-        if (rc == 0 && selection->chosen[index]++)
-            rc = es_jobfile_fault(reader, one, "it stands in the list twice");
+        int rc = find_on_axis(reader, axis, one, &index);
+        if (rc < 0)
+            return rc;
+        if (excluding->named_by[axis][index] == excluding->number)
+            return es_jobfile_fault(reader, one, "it stands in the list twice");
+        excluding->named_by[axis][index] = excluding->number;
+        selection->index[selection->n++] = index;
     }
-    return rc;
+    return 0;
 }
 
-/* The first index from `from` on that is selected (ANY, once, for an axis that is not named), or
- * NONE. */
-static uint32_t next_selected(const struct selection *selection, uint32_t from)
+static uint32_t nth_selected(const struct selection *selection, uint32_t nth)
 {
-    if (!selection->chosen)
-        return from == 0 ? 0 : ES_GRID_NONE;
-    while (from < selection->n && !selection->chosen[from])
-        from++;
-    return from < selection->n ? from : ES_GRID_NONE;
+    return selection->index ? selection->index[nth] : ES_GRID_ANY;
 }
 
 static void exclude_selected(struct es_grid *grid, const struct selection by[N_AXES])
 {
     const struct selection *c = &by[AXIS_CHECKPOINT], *l = &by[AXIS_LAYER], *t = &by[AXIS_TASK];
-    for (uint32_t i = 0; (i = next_selected(c, i)) != ES_GRID_NONE; i++)
-        for (uint32_t j = 0; (j = next_selected(l, j)) != ES_GRID_NONE; j++)
-            for (uint32_t k = 0; (k = next_selected(t, k)) != ES_GRID_NONE; k++)
-                es_grid_exclude(grid, c->chosen ? i : ES_GRID_ANY, l->chosen ? j : ES_GRID_ANY,
-                                t->chosen ? k : ES_GRID_ANY);
+    for (uint32_t i = 0; i < c->n; i++)
+        for (uint32_t j = 0; j < l->n; j++)
+            for (uint32_t k = 0; k < t->n; k++)
+                es_grid_exclude(grid, nth_selected(c, i), nth_selected(l, j), nth_selected(t, k));
 }
 
-static int read_exclusion(const struct jobfile_reader *reader, const cJSON *item)
+static int read_exclusion(const struct excluding *excluding, const cJSON *item)
 {
-    struct es_grid *grid = reader->job->grid;
-    struct selection by[N_AXES] = {[AXIS_CHECKPOINT] = {.n = es_grid_n_checkpoints(grid)},
-                                   [AXIS_LAYER] = {.n = es_grid_n_layers(grid)},
-                                   [AXIS_TASK] = {.n = es_grid_n_tasks(grid)}};
+    const struct jobfile_reader *reader = excluding->reader;
+    struct selection by[N_AXES] = {{.n = 1}, {.n = 1}, {.n = 1}};
     if (!cJSON_IsObject(item) || !item->child)
         return es_jobfile_mismatch(reader, item,
                                    "an object with checkpoint, layer, task or some of them");
@@ -202,13 +204,35 @@ static int read_exclusion(const struct jobfile_reader *reader, const cJSON *item
         unsigned axis = 0;
         while (axis < N_AXES && strcmp(member->string, axis_keys[axis]) != 0)
             axis++;
-        rc = axis < N_AXES ? select_on_axis(reader, (enum axis)axis, member, &by[axis])
+        rc = axis < N_AXES ? select_on_axis(excluding, (enum axis)axis, member, &by[axis])
                            : es_jobfile_unknown_key(reader, member, axis_keys, N_AXES);
     }
     if (rc == 0)
-        exclude_selected(grid, by);
+        exclude_selected(reader->job->grid, by);
     for (unsigned axis = 0; axis < N_AXES; axis++)
-        free(by[axis].chosen);
+        free(by[axis].index);
+    return rc;
+}
+
+/* A job may have as many exclusions as checkpoints: each costs what it names, and no more. */
+static int read_exclusions(const struct jobfile_reader *reader, const cJSON *list)
+{
+    const struct es_grid *grid = reader->job->grid;
+    const uint32_t n[N_AXES] = {es_grid_n_checkpoints(grid), es_grid_n_layers(grid),
+                                es_grid_n_tasks(grid)};
+    struct excluding excluding = {.reader = reader};
+    int rc = 0;
+    for (unsigned axis = 0; axis < N_AXES && rc == 0; axis++) {
+        excluding.named_by[axis] = es_mem_calloc(n[axis], sizeof *excluding.named_by[axis]);
+        if (!excluding.named_by[axis])
+            rc = es_jobfile_nomem(reader);
+    }
+    for (const cJSON *entry = list->child; entry && rc == 0; entry = entry->next) {
+        excluding.number++;
+        rc = read_exclusion(&excluding, entry);
+    }
+    for (unsigned axis = 0; axis < N_AXES; axis++)
+        free(excluding.named_by[axis]);
     return rc;
 }
 
@@ -216,9 +240,7 @@ static int read_exclude(struct jobfile_reader *reader, const cJSON *item)
 {
     if (!cJSON_IsArray(item))
         return es_jobfile_mismatch(reader, item, "a list of objects");
-    int rc = 0;
-    for (const cJSON *entry = item->child; entry && rc == 0; entry = entry->next)
-        rc = read_exclusion(reader, entry);
+    int rc = read_exclusions(reader, item);
     if (rc < 0)
         return rc;
     char *printed = cJSON_PrintUnformatted(item);

@@ -1100,6 +1100,26 @@ static void test_large_job(void **state)
     es_buf_clear(&text);
 }
 
+/* As many exclusions as half the checkpoints: no test's time is enough to go through all
+ * checkpoints for each of them. */
+static void test_many_exclusions(void **state)
+{
+    (void)state;
+    struct es_buf text = {0};
+    es_buf_puts(&text, "{" RUN ", " EVALUATOR
+                       ", 'grid': {'checkpoints': {'range': ['c1', 'c1000000', 1]}, "
+                       "'layers': [1], 'tasks': ['T'], 'exclude': [");
+    for (int i = 2; i <= 1000000; i += 2)
+        es_buf_printf(&text, "%s{'checkpoint': 'c%d'}", i > 2 ? ", " : "", i);
+    es_buf_puts(&text, "]}}");
+    struct es_job *job = must_parse(text.data);
+    assert_int_equal(es_grid_n_excluded(job->grid), 500000);
+    assert_false(es_grid_is_excluded(job->grid, 0));
+    assert_true(es_grid_is_excluded(job->grid, 999999));
+    es_job_free(job);
+    es_buf_clear(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1129,6 +1149,7 @@ int main(void)
         cmocka_unit_test(test_error_out_of_memory),
         cmocka_unit_test(test_text_out_of_memory),
         cmocka_unit_test(test_large_job),
+        cmocka_unit_test(test_many_exclusions),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
