@@ -129,7 +129,11 @@ int es_jobfile_override(struct jobfile_reader *reader, const struct es_job_overr
  * deep. NULL if there is nothing; else what, and on which line. */
 const char *es_jobfile_text_fault(const char *text, size_t n, size_t *ret_line);
 
-/* ---- jobfile_names.c and jobfile_grid.c: `read` functions of fields ---- */
+/* ---- jobfile_names.c and jobfile_grid.c: names, and `read` functions of fields ---- */
+
+/* As es_jobfile_get_text, for a name as core/num.h has it: one of the grid's, or a run's id. */
+int es_jobfile_get_name(const struct jobfile_reader *reader, const cJSON *item,
+                        const char *expected, const char **ret_name);
 
 int es_jobfile_read_checkpoints(struct jobfile_reader *reader, const cJSON *item);
 int es_jobfile_read_tasks(struct jobfile_reader *reader, const cJSON *item);

@@ -12,6 +12,21 @@
 
 #define MAX_RANGE 1000000 /* names that a range may make */
 
+int es_jobfile_get_name(const struct jobfile_reader *reader, const cJSON *item,
+                        const char *expected, const char **ret_name)
+{
+    char quoted[JOBFILE_QUOTED_SIZE];
+    const char *name, *fault;
+    int rc = es_jobfile_get_text(reader, item, expected, &name);
+    if (rc < 0)
+        return rc;
+    fault = es_name_fault(name);
+    if (fault)
+        return es_jobfile_fault(reader, item, "%s %s", es_jobfile_quote(name, quoted), fault);
+    *ret_name = name;
+    return 0;
+}
+
 /* Whether the name was new: 1, or 0 when it was there. */
 static int add_name(const struct jobfile_reader *reader, struct es_strtab *names, const char *name)
 {
@@ -28,12 +43,9 @@ static int read_list(struct jobfile_reader *reader, const cJSON *item, struct es
     for (const cJSON *child = item->child; child; child = child->next) {
         char quoted[JOBFILE_QUOTED_SIZE];
         const char *name;
-        int rc = es_jobfile_get_text(reader, child, "a name", &name);
+        int rc = es_jobfile_get_name(reader, child, "a name", &name);
         if (rc < 0)
             return rc;
-        const char *fault = es_name_fault(name);
-        if (fault)
-            return es_jobfile_fault(reader, child, "%s %s", es_jobfile_quote(name, quoted), fault);
         rc = add_name(reader, names, name);
         if (rc == 0)
             return es_jobfile_fault(reader, child, "%s stands in the list twice",
@@ -143,14 +155,9 @@ static int read_range(struct jobfile_reader *reader, const cJSON *item, struct e
         return es_jobfile_mismatch(reader, item, "[\"first\", \"last\", step]");
     const char *name[2];
     for (int i = 0; i < 2; i++) {
-        int rc = es_jobfile_get_text(reader, ends[i], "a name", &name[i]);
+        int rc = es_jobfile_get_name(reader, ends[i], "a name", &name[i]);
         if (rc < 0)
             return rc;
-        const char *fault = es_name_fault(name[i]);
-        char quoted[JOBFILE_QUOTED_SIZE];
-        if (fault)
-            return es_jobfile_fault(reader, ends[i], "%s %s", es_jobfile_quote(name[i], quoted),
-                                    fault);
     }
     if (!es_jobfile_is_whole(step, 1, 1e15))
         return es_jobfile_mismatch(reader, step, "a whole number from 1");

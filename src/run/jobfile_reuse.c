@@ -3,7 +3,6 @@
 #include "run/jobfile_internal.h"
 
 #include "core/mem.h"
-#include "core/num.h"
 
 #include <string.h>
 
@@ -12,15 +11,13 @@ static int add(struct jobfile_reader *reader, const cJSON *item)
     struct es_job *job = reader->job;
     char quoted[JOBFILE_QUOTED_SIZE];
     const char *id;
-    int rc = es_jobfile_get_text(reader, item, "a run id", &id);
+    int rc = es_jobfile_get_name(reader, item, "a run id", &id);
     if (rc < 0)
         return rc;
-    const char *fault = es_name_fault(id);
-    for (size_t i = 0; i < job->run.n_reuse && !fault; i++)
+    for (size_t i = 0; i < job->run.n_reuse; i++)
         if (strcmp(job->run.reuse[i], id) == 0)
-            fault = "stands in the list twice";
-    if (fault)
-        return es_jobfile_fault(reader, item, "%s %s", es_jobfile_quote(id, quoted), fault);
+            return es_jobfile_fault(reader, item, "%s stands in the list twice",
+                                    es_jobfile_quote(id, quoted));
     char *copy = es_mem_strdup(id);
     if (!copy)
         return es_jobfile_nomem(reader);
