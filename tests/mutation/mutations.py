@@ -23,7 +23,7 @@ MUTATIONS = [
     ("core/units.c", "if (from == units->first_row[row.unit])", "if (false)", ["core/test_units"]),
     ("core/units.c", "(i == 0 || metric.subset != previous.subset)", "(i == 0 || metric.split != previous.split)", ["core/test_units"]),
     ("core/units.c", "    units->n_replaced += units->n_rows[unit_id];\n", "", ["core/test_units"]),
-    ("core/grid.c", "n_tasks > 2147483648.0", "n_tasks > 4294967296.0", ["core/test_grid"]),
+    ("core/grid.c", "n_tasks > ES_GRID_MAX_UNITS", "n_tasks > 4294967296.0", ["core/test_grid"]),
     ("core/grid.c", "if (layers[i] < 0)", "if (layers[i] < -1)", ["core/test_grid"]),
     ("core/csv.c", "if (at == end || *at != '\"')", "if (at == end || *at == '\"')", ["core/test_csv"]),
     ("core/csv.c", "strpbrk(text, \",\\\"\\r\\n\")", "strpbrk(text, \",\\\"\\n\")", ["core/test_csv"]),
