@@ -58,7 +58,7 @@ bool es_ui_rate(double per_s, char ret_text[32])
 }
 
 /* Under mpirun stderr is a pipe to it, and the terminal, of which COLUMNS tells as it was at the
- * start, is the one that the job was started from. */
+ * start, is the one that the job was started from. (Ranks of Open MPI 5 cannot open it.) */
 static int terminal_width(void)
 {
     int width = es_terminal_window(STDERR_FILENO).columns;

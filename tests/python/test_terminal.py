@@ -310,6 +310,9 @@ class Bar(Folder):
         self.run_in_windows([EVALSWEEP, "run", "job.json"])
 
     def test_follows_the_window_under_mpirun(self):
+        versions = subprocess.run([EVALSWEEP, "--version"], text=True, capture_output=True).stdout
+        if "Open MPI v4" not in versions:
+            self.skipTest("the ranks of later Open MPIs cannot open the terminal: " + versions)
         self.write_job("--sleep-ms", "300")
         self.run_in_windows([MPIRUN, "2", EVALSWEEP, "run", "--progress=bar", "job.json"])
 

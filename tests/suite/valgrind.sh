@@ -19,7 +19,7 @@ cat >"$work/job.json" <<END
 }
 END
 # Without recovery, or mpirun.sh would return what rank 0 left in a file, whatever valgrind returns.
-export EVALSWEEP_RECOVERY=0 OMPI_MCA_pml=ob1 OMPI_MCA_btl=tcp,self
+export EVALSWEEP_RECOVERY=0 OMPI_MCA_pml=ob1 OMPI_MCA_btl=tcp,self OMPI_MCA_btl_tcp_if_include=lo
 if ! "$here/../../tools/mpirun.sh" 2 "${memcheck[@]}" "$evalsweep" run --quiet "$work/job.json"; then
     head -n 200 "$work"/log.*
     exit 1
