@@ -51,6 +51,10 @@ static enum es_opt_result parse(int argc, char **argv, struct status_options *op
         es_say("reading the command line: --json, --prometheus and --watch: only one of them");
         return ES_OPT_BAD;
     }
+    if (options->interval && !options->watch) {
+        es_say("reading the command line: --interval: goes with --watch only");
+        return ES_OPT_BAD;
+    }
     if (options->interval &&
         (!es_parse_duration(options->interval, &options->interval_s) ||
          options->interval_s < INTERVAL_LEAST_S || options->interval_s > INTERVAL_MOST_S)) {

@@ -59,7 +59,8 @@ static bool is_object(const char *line, size_t n)
     return is;
 }
 
-/* Appends the whole lines: the first, and of the others those that end within the limit. */
+/* Appends the whole lines: the first, if it is no longer than the limit, and of the others those
+ * that end within it. */
 static void take_lines(const struct es_buf *file, struct es_buf *text)
 {
     const char *at = file->data, *end = file->data + file->len;
@@ -67,8 +68,9 @@ static void take_lines(const struct es_buf *file, struct es_buf *text)
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         const char *next = newline ? newline + 1 : end;
-        if ((!has_first || end - at <= TEXT_LIMIT_BYTES) && newline &&
-            is_object(at, (size_t)(newline - at))) {
+        const bool fits =
+            end - at <= TEXT_LIMIT_BYTES || (!has_first && next - at <= TEXT_LIMIT_BYTES);
+        if (fits && newline && is_object(at, (size_t)(newline - at))) {
             es_buf_append(text, at, (size_t)(next - at));
             has_first = true;
         }

@@ -17,7 +17,7 @@ commands="check plan run status consolidate export retry adopt simulate"
 
 @test "usage errors: 2, one line on stderr, nothing on stdout" {
     for arguments in "" "nonsense" "check" "check a b" "plan --nonsense x" "status --json=1 x" "status --json --watch x" "status --watch --interval=0 x" \
-        "run --set" "plan --time-limit=soon x" "run --progress=loud x"; do
+        "run --set" "status --interval=5 x" "plan --time-limit=soon x" "run --progress=loud x"; do
         code=0
         # shellcheck disable=SC2086
         "$evalsweep" $arguments >out 2>err || code=$?

@@ -76,6 +76,20 @@ static void of_many_the_first_and_the_last(void **state)
     es_buf_clear(&text);
 }
 
+static void a_start_that_is_too_long_is_left_out(void **state)
+{
+    struct es_buf line = {0};
+    (void)state;
+    es_buf_puts(&line, "{\"started\":\"");
+    for (int i = 0; i < 64 << 10; i++)
+        es_buf_putc(&line, 'x');
+    es_buf_puts(&line, "\"}");
+    assert_int_equal(es_starts_add(run_dir, line.data, NULL), 0);
+    assert_int_equal(es_starts_add(run_dir, "{\"started\":\"a\"}", NULL), 0);
+    assert_lines("{\"started\":\"a\"}\n");
+    es_buf_clear(&line);
+}
+
 static void no_folder_is_an_error_to_write(void **state)
 {
     struct es_buf text = {0};
@@ -92,6 +106,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_start_is_there, setup, teardown),
         cmocka_unit_test_setup_teardown(of_many_the_first_and_the_last, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_start_that_is_too_long_is_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(no_folder_is_an_error_to_write, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
