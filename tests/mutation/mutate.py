@@ -62,6 +62,8 @@ def verdict(folder, path, old, new, tests):
 
 
 def main():
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
     folder = Path(sys.argv[1]).resolve()
     wanted = {int(number) for number in sys.argv[2:]} or set(range(1, len(MUTATIONS) + 1))
     copy_tree(folder / "tree")
