@@ -42,7 +42,7 @@ static int read_list(struct jobfile_reader *reader, const cJSON *item, struct es
         return es_jobfile_fault(reader, item, "the list is empty");
     for (const cJSON *child = item->child; child; child = child->next) {
         char quoted[JOBFILE_QUOTED_SIZE];
-        const char *name;
+        const char *name = "";
         int rc = es_jobfile_get_name(reader, child, "a name", &name);
         if (rc < 0)
             return rc;
@@ -153,7 +153,7 @@ static int read_range(struct jobfile_reader *reader, const cJSON *item, struct e
     }
     if (!step)
         return es_jobfile_mismatch(reader, item, "[\"first\", \"last\", step]");
-    const char *name[2];
+    const char *name[2] = {"", ""};
     for (int i = 0; i < 2; i++) {
         int rc = es_jobfile_get_name(reader, ends[i], "a name", &name[i]);
         if (rc < 0)

@@ -10,7 +10,7 @@ static int add(struct jobfile_reader *reader, const cJSON *item)
 {
     struct es_job *job = reader->job;
     char quoted[JOBFILE_QUOTED_SIZE];
-    const char *id;
+    const char *id = "";
     int rc = es_jobfile_get_name(reader, item, "a run id", &id);
     if (rc < 0)
         return rc;
