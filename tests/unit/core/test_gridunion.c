@@ -6,24 +6,14 @@
 
 #include "core/gridunion.h"
 #include "core/mem.h"
-
-static struct es_grid *make(const char *const *checkpoints, uint32_t n_checkpoints,
-                            const int32_t *layers, uint32_t n_layers, const char *const *tasks,
-                            uint32_t n_tasks)
-{
-    struct es_grid *grid = NULL;
-    assert_int_equal(
-        es_grid_create(checkpoints, n_checkpoints, layers, n_layers, tasks, n_tasks, &grid, NULL),
-        0);
-    return grid;
-}
+#include "helper/make_grid.h"
 
 static struct es_grid *first(void)
 {
     static const char *const checkpoints[] = {"final", "step1000", "step8"};
     static const int32_t layers[] = {24, 3};
     static const char *const tasks[] = {"STS12", "B"};
-    return make(checkpoints, 3, layers, 2, tasks, 2);
+    return make_grid(checkpoints, 3, layers, 2, tasks, 2);
 }
 
 static struct es_grid *second(void)
@@ -31,7 +21,7 @@ static struct es_grid *second(void)
     static const char *const checkpoints[] = {"step0", "run-8", "best", "step8", "final"};
     static const int32_t layers[] = {12, 3};
     static const char *const tasks[] = {"C", "B", "A"};
-    return make(checkpoints, 5, layers, 2, tasks, 3);
+    return make_grid(checkpoints, 5, layers, 2, tasks, 3);
 }
 
 static void axes_have_all_in_order(void **state)

@@ -1,6 +1,6 @@
 #include "run/folder.h"
 
-#include "helper/tempdir.h"
+#include "helper/run_dir.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,21 +12,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static char run_dir[TEMPDIR_SIZE];
-
-static int setup(void **state)
-{
-    (void)state;
-    return tempdir_create(run_dir) < 0 ? -1 : es_folder_make(run_dir, NULL);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    tempdir_remove(run_dir);
-    return 0;
-}
 
 static const char *path_of(const char *name)
 {

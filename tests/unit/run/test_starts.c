@@ -6,25 +6,9 @@
 
 #include "run/starts.h"
 
-#include "helper/tempdir.h"
-#include "run/folder.h"
+#include "helper/run_dir.h"
 
 #include <string.h>
-
-static char run_dir[TEMPDIR_SIZE];
-
-static int setup(void **state)
-{
-    (void)state;
-    return tempdir_create(run_dir) < 0 ? -1 : es_folder_make(run_dir, NULL);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    tempdir_remove(run_dir);
-    return 0;
-}
 
 /* Appends to the file as a driver that is killed in mid-write would. */
 static void tear(const char *text)

@@ -2,6 +2,7 @@
 
 #include "core/mem.h"
 #include "core/num.h"
+#include "helper/make_grid.h"
 #include "store/seal.h"
 
 static const struct sample_size small = {3, 2, 4, 3};
@@ -12,17 +13,6 @@ static void write_sample(const struct fixture *fixture, struct sample_size size,
     *ret_sample = (struct sample){0};
     assert_int_equal(sample_create(size, ret_sample), 0);
     assert_int_equal(es_store_write_file(fixture->path, NULL, 0, ret_sample->units, NULL), 0);
-}
-
-static struct es_grid *make_grid(const char *const *checkpoints, uint32_t n_checkpoints,
-                                 const int32_t *layers, uint32_t n_layers, const char *const *tasks,
-                                 uint32_t n_tasks)
-{
-    struct es_grid *grid = NULL;
-    assert_int_equal(
-        es_grid_create(checkpoints, n_checkpoints, layers, n_layers, tasks, n_tasks, &grid, NULL),
-        0);
-    return grid;
 }
 
 /* Reads into another grid, and checks every unit of it against the sample. */
