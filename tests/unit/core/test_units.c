@@ -296,6 +296,23 @@ static void test_texts_of_tries(void **state)
     es_buf_clear(&clean);
 }
 
+static void test_replaced_tries_do_not_pile_up(void **state)
+{
+    struct fixture *f = *state;
+    struct es_result failed; /* without texts, for which memory is taken each time */
+    es_result_init(&failed);
+    es_result_reset(&f->result);
+    for (int i = 0; i < 3; i++)
+        es_result_add_failed(&f->result, &failed);
+    assert_int_equal(f->result.n_earlier, 3);
+    es_result_clear(&failed);
+    for (int i = 0; i < 2000; i++) {
+        if (i == 100)
+            es_mem_fail_after(0); /* by then there is room for as much as ever is needed */
+        assert_int_equal(es_units_set_result(f->units, 3, ES_STATUS_DONE, &f->result, NULL), 0);
+    }
+}
+
 static void test_out_of_memory_in_create(void **state)
 {
     struct fixture *f = *state;
@@ -358,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_replacing_in_any_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_texts_of_tries, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_replaced_tries_do_not_pile_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_out_of_memory_in_create, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_out_of_memory_leaves_the_unit, set_up, tear_down),
     };

@@ -335,6 +335,8 @@ static void test_failed(void **state)
     tree_write(&f->tree, path_of(f, 1, "failed.json"), "torn {");
     tree_folder(&f->tree, path_of(f, 2, "failed.json"));
     tree_write(&f->tree, path_of(f, 3, "failed.json"), "{}");
+    tree_write(&f->tree, path_of(f, 4, "failed.json"),
+               "{\"schema\":1,\"status\":\"failed\",\"attempt\":1,\"retry\":true}");
     mark(f, 3);
     scan(f);
     assert_int_equal(es_units_count(f->units).failed, 0);
@@ -346,6 +348,7 @@ static void test_failed(void **state)
     assert_int_equal(f->columns.status[1], ES_STATUS_FAILED);
     assert_int_equal(f->columns.status[2], ES_STATUS_PENDING);
     check_done(f, 3);
+    assert_int_equal(f->columns.status[4], ES_STATUS_PENDING); /* it was not the last try */
     assert_int_equal(es_units_count(f->units).failed, 2);
     assert_int_equal(unlinkat(f->tree.fd, path_of(f, 0, "failed.json"), 0), 0);
     scan(f);
