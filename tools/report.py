@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Writes a page about a run: scores over training and layers, what the workers did, what failed.
 
-Reads RUN_DIR/results.h5 and writes RUN_DIR/report.html, one file that needs no network and no other
-file. docs/report.md says how each number comes about. Needs h5py and matplotlib.
+Reads RUN_DIR/results.h5, and RUN_DIR/status.json for what is blocked, and writes
+RUN_DIR/report.html, one file that needs no network and no other file. docs/report.md says how each
+number comes about. Needs h5py and matplotlib.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from report_findings import Figures, Findings
 from report_page import write_page
 from report_scores import Panel, task_mean
 from report_style import use_style, write_figure
+from report_suspects import suspects_of
 from report_timeline import draw_overview, draw_stretch
 from report_work import work_of
 
@@ -37,6 +39,7 @@ def look_at(run: Run) -> Findings:
         mean_panel=Panel("Mean over tasks", mean.complete, None),
         work=work_of(run.tries) if run.tries else None,
         reasons=reasons_of(run),
+        suspects=suspects_of(run),
         made_s=time.time(),
     )
 

@@ -12,7 +12,7 @@ def drawn(found: Findings) -> dict[str, Any]:
     run = found.run
     return {
         "run": run.name,
-        "counts": run.counts,
+        "counts": run.counts | {"blocked": found.suspects.n_blocked},
         "checkpoints": run.checkpoints,
         "steps": _plain(run.step),
         "layers": run.layers,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from report_data import Run
 from report_failures import Reason
 from report_scores import Panel, TaskMean
+from report_suspects import Suspects
 from report_work import Work
 
 
@@ -18,6 +19,7 @@ class Findings:
     mean_panel: Panel
     work: Work | None  # None: the store does not tell
     reasons: list[Reason]
+    suspects: Suspects
     made_s: float  # when the page is made
 
 

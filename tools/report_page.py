@@ -9,12 +9,11 @@ import report_html as h
 from report_data import DONE, FAILED, Run
 from report_drawn import drawn
 from report_findings import Figures, Findings
+from report_page_failures import failure_section
 from report_page_work import work_section
 from report_scores import Panel
 from report_work import Work
 
-MAX_FAILED_UNITS = 1000  # in the list; the table of reasons counts all
-N_EXAMPLES = 3
 _STATUS_COLOURS = {"done": "#0072b2", "failed": "#d55e00", "pending": "#e4e4e4"}
 
 
@@ -26,7 +25,7 @@ def write_page(found: Findings, figures: Figures, folder: Path) -> str:
         _mean_section(found, figures),
         _task_sections(found, figures),
         work_section(found, figures),
-        _failure_section(found, folder),
+        failure_section(found, folder),
         _provenance_section(found.run),
     ]
     numbers = json.dumps(drawn(found), ensure_ascii=False, separators=(",", ":"))
@@ -97,7 +96,9 @@ def _tiles(found: Findings) -> str:
     without = int(((run.status == DONE) & np.isnan(run.score)).sum())
     kinds = {kind: counts[kind] for kind in ("pending", "failed", "excluded")}
     kinds["without a score"] = without
-    rest = ", ".join(f"{h.count(n)} {kind}" for kind, n in kinds.items() if n)
+    blocked = found.suspects.n_blocked
+    notes = {"pending": f" ({h.count(blocked)} blocked)"} if blocked else {}
+    rest = ", ".join(f"{h.count(n)} {kind}{notes.get(kind, '')}" for kind, n in kinds.items() if n)
     done = f"of {h.count(total)} units done{'; ' if rest else ''}{rest}"
     tiles = [_tile(h.count(counts["done"]), done)]
     best = found.mean_panel.best
@@ -106,8 +107,8 @@ def _tiles(found: Findings) -> str:
         what = "best mean over all tasks" if len(run.tasks) > 1 else "best score"
         tiles.append(_tile(h.score(found.mean.mean[best]), f"{what}: {where}"))
     tiles += _work_tiles(run, work)
-    n_tries = sum(reason.n_tries for reason in found.reasons)
-    failed = f"failed; {h.count(n_tries)} tries failed in all" if run.tries else "failed"
+    n_attempts = sum(reason.n_attempts for reason in found.reasons)
+    failed = f"failed; {h.count(n_attempts)} attempts failed in all" if run.tries else "failed"
     bad = counts["failed"] > 0
     tiles.append(_tile(f"{h.count(counts['failed'])} units", failed, bad))
     return h.tag("div", "".join(tiles), class_="tiles")
@@ -257,55 +258,7 @@ def _seconds_by_task(run: Run) -> np.ndarray:
     return np.nansum(run.evaluation_s, axis=(0, 1))
 
 
-# --- failures and provenance
-
-
-def _failure_section(found: Findings, folder: Path) -> str:
-    parts = [h.tag("h2", "Failures", id="failures")]
-    if not found.reasons:
-        return "".join([*parts, h.tag("p", "No unit has failed, and no try.")])
-    run = found.run
-    tries = "" if run.tries else " The store does not tell of tries that others made good."
-    about = "A unit has failed when its last try did; a try counts also where a later one was done."
-    parts.append(h.tag("p", about + tries))
-    rows = []
-    for reason in found.reasons:
-        examples = [_log(run, unit, folder) for unit in reason.units[:N_EXAMPLES]]
-        cells = h.tag("td", h.text(reason.text), class_="t w")
-        cells += h.tag("td", h.count(reason.n_units))
-        cells += h.tag("td", h.count(reason.n_tries) if run.tries else "–")
-        cells += h.tag("td", "<br>".join(examples), class_="t w")
-        rows.append(h.tag("tr", cells))
-    head = ["reason", "units failed", "tries failed", "logs"]
-    parts.append(h.table(head, rows, left=(0, 3), class_="scroll wide"))
-    return "\n".join([*parts, _failed_units(found, folder)])
-
-
-def _log(run: Run, unit: tuple[int, int, int], folder: Path) -> str:
-    unit_dir = run.unit_dir(*unit)
-    for name in ("log.txt", "failed.json"):
-        if (run.run_dir / unit_dir / name).exists():
-            return h.link(run.run_dir / unit_dir / name, f"{unit_dir}/{name}", folder)
-    return h.text(unit_dir)
-
-
-def _failed_units(found: Findings, folder: Path) -> str:
-    run = found.run
-    units = [(unit, reason.text) for reason in found.reasons for unit in reason.units]
-    if not units:
-        return ""
-    rows = []
-    for unit, reason in units[:MAX_FAILED_UNITS]:
-        names = (run.checkpoints[unit[0]], run.layers[unit[1]], run.tasks[unit[2]])
-        cells = "".join(h.tag("td", h.text(name), class_="t") for name in names)
-        cells += h.tag("td", h.text(reason), class_="t w")
-        rows.append(h.tag("tr", cells + h.tag("td", _log(run, unit, folder), class_="t w")))
-    shown = f", of which {MAX_FAILED_UNITS:,} are listed" if len(units) > MAX_FAILED_UNITS else ""
-    title = h.tag("summary", f"The {len(units):,} failed units{shown}")
-    listed = h.table(
-        ["checkpoint", "layer", "task", "reason", "log"], rows, range(5), "scroll wide"
-    )
-    return h.tag("details", title + listed)
+# --- provenance
 
 
 def _provenance_section(run: Run) -> str:

@@ -17,10 +17,12 @@ def work_section(found: Findings, figures: Figures) -> str:
         return "".join([*parts, h.tag("p", why)])
     if work.n_unknown:
         of = len(found.run.tries.task) if found.run.tries else 0
-        missing = f"{h.count(work.n_unknown)} of {h.count(of)} tries have no known worker or times"
+        missing = (
+            f"{h.count(work.n_unknown)} of {h.count(of)} attempts have no known worker or times"
+        )
         parts.append(h.tag("p", f"{missing}: they are left out here."))
     if not work.stretches:
-        return "".join([*parts, h.tag("p", "Of no try both worker and times are known.")])
+        return "".join([*parts, h.tag("p", "Of no attempt both worker and times are known.")])
     about = (
         "A bar is a bundle: what a worker evaluated of one checkpoint and task without another"
         " between, to the second. Utilisation is the part of the time in which a worker evaluated"
@@ -43,7 +45,7 @@ def _stretch(i: int, stretch: Stretch, svg: str) -> str:
     title = f"Stretch {i + 1}: {h.moment(stretch.started_s)}, {h.hours(stretch.wall_s)}"
     caption = (
         f"{h.count(len(stretch.workers))} workers, {h.count(n_bundles)} bundles,"
-        f" {h.count(int(stretch.n_tries.sum()))} tries; utilisation {h.percent(min(used, 1.0))}."
+        f" {h.count(int(stretch.n_tries.sum()))} attempts; utilisation {h.percent(min(used, 1.0))}."
     )
     return h.tag("h3", title) + h.figure(svg, f"Timeline of stretch {i + 1}", caption)
 
@@ -60,7 +62,7 @@ def _stretch_table(work: Work) -> str:
         ]  # fmt: skip
         first = h.tag("th", f"{i + 1}", class_="t")
         rows.append(h.tag("tr", first + "".join(h.tag("td", cell) for cell in cells)))
-    head = ["stretch", "began", "lasted", "workers", "tries", "evaluating", "of it loading",
+    head = ["stretch", "began", "lasted", "workers", "attempts", "evaluating", "of it loading",
             "utilisation"]  # fmt: skip
     return h.table(head, rows, class_="scroll wide")
 
@@ -79,7 +81,7 @@ def _worker_table(work: Work) -> str:
                 )
             ]  # fmt: skip
             rows.append(h.tag("tr", "".join(cells)))
-    head = ["stretch", "worker", "host", "device", "tries", "evaluating", "of it loading",
+    head = ["stretch", "worker", "host", "device", "attempts", "evaluating", "of it loading",
             "utilisation"]  # fmt: skip
     return h.tag(
         "details",

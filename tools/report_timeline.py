@@ -48,7 +48,7 @@ def _time_unit(span_s: float) -> tuple[float, str]:
 
 
 def _draw_bars(axes: Axes, stretch: Stretch, run: Run) -> int:
-    """Returns the number of failed tries that are marked."""
+    """Returns the number of failed attempts that are marked."""
     bundles, n = stretch.bundles, len(stretch.workers)
     second, unit = _time_unit(stretch.wall_s)
     start = (bundles.started_s - stretch.started_s) / second
@@ -139,7 +139,7 @@ def _draw_key(
     """What the colours mean: checkpoints to the right, the rest below."""
     kinds = [Patch(facecolor=PAPER_GREY, label="idle"), Patch(facecolor=INK, label="loading")]
     if has_failed:
-        mark = {"marker": "X", "color": VERMILION, "ls": "", "label": "a try failed in it"}
+        mark = {"marker": "X", "color": VERMILION, "ls": "", "label": "an attempt failed in it"}
         kinds.append(Line2D([], [], **mark))
     figure.legend(
         handles=kinds, ncols=3, loc="lower left", bbox_to_anchor=(0.13, 0.0), borderpad=0.1

@@ -48,7 +48,7 @@ struct es_job {
         size_t n_command;
         struct es_env_var *env; /* [n_env], sorted by name */
         size_t n_env;
-        double timeout_s; /* 0: none */
+        double timeout_s; /* of a unit; 0: none; NaN: "auto" */
         uint32_t retries;
         bool require_score;
         bool null_markers; /* mode null: write markers */
@@ -69,7 +69,8 @@ struct es_job {
         double time_limit_s; /* 0: none but the allocation's */
         double grace_s;
         double heartbeat_s;
-        uint32_t max_consecutive_failures;
+        double outage_s;
+        uint32_t max_consecutive_failures; /* 0: nothing is ever suspected */
     } limits;
 };
 

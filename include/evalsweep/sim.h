@@ -26,6 +26,28 @@ struct es_sim_try {
     bool ok;
 };
 
+/* What fails in spite of everything. */
+/* What a simulated fault hits. */
+enum es_sim_fault_kind {
+    ES_FAULT_TASK,
+    ES_FAULT_CHECKPOINT,
+    ES_FAULT_WORKER,
+    ES_FAULT_UNIT,   /* a share of all units */
+    ES_FAULT_OUTAGE, /* everything */
+    ES_N_FAULT_KINDS,
+};
+/* A fault of a simulation. */
+struct es_sim_fault {
+    enum es_sim_fault_kind kind;
+    uint32_t index; /* of the task, checkpoint or worker */
+    double share;   /* UNIT */
+    double after_s; /* units begun from then on fail */
+    double for_s;   /* and for so long; INFINITY: for ever */
+};
+/* Whether a unit that begins now fails by one of the faults: always the same units of a share. */
+bool es_sim_is_faulty(const struct es_grid *grid, const struct es_sim_fault *faults,
+                      uint32_t n_faults, uint32_t worker, uint32_t unit_id, double now_s);
+
 /* What is simulated. */
 struct es_sim_config {
     struct es_sched_config sched;
@@ -36,9 +58,14 @@ struct es_sim_config {
     const double *leave_s; /* [n_workers] when each leaves (INFINITY: never); NULL: none does */
     double message_s;      /* one-way delay of a message between coordinator and worker */
     bool reports_parts;    /* evaluators report load, pass and score apart */
-    double failure_probability; /* of each try, drawn from seed */
+    double failure_probability;        /* of each try, drawn from seed */
+    const struct es_sim_fault *faults; /* [n_faults] */
+    uint32_t n_faults;
+    double fault_takes; /* the part of its time after which a faulty unit fails, 0..1 */
+    double outage_s;    /* how long an outage is waited out, see es_outage_patience_s */
     uint64_t seed;
-    void (*on_try)(void *context, const struct es_sim_try *a_try); /* may be NULL */
+    void (*on_try)(void *context, const struct es_sim_try *a_try); /* may be NULL, as the next */
+    void (*on_verdict)(void *context, const struct es_blame_verdict *verdict, double now_s);
     void *context;
 };
 
@@ -55,7 +82,14 @@ struct es_sim_result {
     uint64_t n_loads;
     uint64_t n_messages;
     uint64_t n_units_done;
-    uint64_t n_units_failed; /* for good; what is in neither was left when no worker was */
+    uint64_t n_units_failed;      /* for good; what is in neither was left when no worker was */
+    uint64_t n_units_blocked;     /* at the end */
+    uint64_t n_failed_tries;      /* also of those that were retracted */
+    uint64_t n_failed_tries_most; /* on one worker */
+    /* With faults, else 0: */
+    uint64_t n_failed_tries_most_unit;       /* of one unit */
+    uint64_t n_failed_tries_most_checkpoint; /* of one checkpoint on one worker */
+    double failed_s;                         /* what all of them took, part of work_s */
 };
 
 /* Runs every unit of `pending` (a byte a unit id, nonzero: to run; NULL: all that are not

@@ -34,6 +34,10 @@ struct es_store_write {
     const struct es_attribute *attributes; /* [n_attributes] */
     size_t n_attributes;
     bool fsync;
+    /* Asked when all is written, before the file that is there is replaced: an error leaves it. A
+     * file server may have been away for long, and the run be another job's. NULL: not asked. */
+    int (*may_replace)(void *context, struct es_err *err);
+    void *context;
 };
 
 /* Writes run_dir/results.h5 from the table, of which nothing is copied but a block at a time. On

@@ -107,7 +107,8 @@ uint32_t es_units_n_names(const struct es_units *units, enum es_name_kind kind);
 /* The rows of one unit: their first index in `rows`, and how many. */
 uint32_t es_units_rows_of(const struct es_units *units, uint32_t unit_id, uint32_t *ret_first);
 
-/* The earlier tries of one unit, the oldest first, until the next change; how many there are. */
+/* The tries of one unit that failed before the one its result is of (of a pending unit: all of
+ * them), the oldest first, until the next change; how many there are. */
 uint32_t es_units_earlier(const struct es_units *units, uint32_t unit_id,
                           const struct es_try_row **ret_rows);
 
@@ -115,6 +116,11 @@ uint32_t es_units_earlier(const struct es_units *units, uint32_t unit_id,
  * evaluator's attributes. `marker` may be NULL (not known). ES_ERR_NOMEM: the unit is unchanged. */
 int es_units_set_result(struct es_units *units, uint32_t unit_id, enum es_status status,
                         const struct es_result *result, const struct es_file_id *marker);
+
+/* Makes a unit pending whose last try failed: of the result, that try and the earlier ones are
+ * kept. `scratch` is a result to reuse. ES_ERR_NOMEM: the unit is unchanged. */
+int es_units_set_pending(struct es_units *units, uint32_t unit_id, const struct es_result *failed,
+                         struct es_result *scratch);
 
 /* Makes a unit pending again, without scores. */
 void es_units_reset(struct es_units *units, uint32_t unit_id);
@@ -134,6 +140,7 @@ struct es_counts {
     uint32_t failed;
     uint32_t excluded;
     uint32_t done_without_score;
+    uint32_t blocked; /* of the pending ones, as who schedules them tells; 0 where nobody did */
 };
 /* All but the excluded: done + pending + failed. */
 uint32_t es_counts_total(const struct es_counts *counts);

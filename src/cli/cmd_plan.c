@@ -9,6 +9,7 @@
 #include "core/mem.h"
 #include "core/num.h"
 #include "run/status.h"
+#include "sys/clock.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -47,6 +48,17 @@ static int look_for_reusable(struct plan *p, struct es_err *err)
     return es_reuse_look_all(&p->target, p->units, p->n_reusable, err);
 }
 
+/* As the last job tells; run tries one unit of each kind first. */
+static uint32_t count_blocked(struct plan *p)
+{
+    struct es_status_seen seen;
+    if (es_status_read(p->target.run_dir, es_clock_wall_s(), &seen, NULL) < 0)
+        return 0;
+    uint32_t n = es_status_count_blocked(&seen, p->units);
+    es_status_clear(&seen);
+    return n;
+}
+
 static int make_plan(const char *path, const struct es_opt_list *sets, struct plan *p,
                      struct es_err *err)
 {
@@ -56,6 +68,7 @@ static int make_plan(const char *path, const struct es_opt_list *sets, struct pl
     if (rc < 0)
         return rc;
     p->counts = es_units_count(p->units);
+    p->counts.blocked = count_blocked(p);
     rc = look_for_reusable(p, err);
     struct es_counts left = es_units_count(p->units);
     if (rc < 0 || left.pending + (p->retries_failed ? left.failed : 0) == 0)
@@ -127,7 +140,10 @@ static void print_text(const struct plan *p)
            es_grid_n_tasks(grid), es_counts_total(&p->counts), p->counts.done);
     if (p->counts.done_without_score)
         printf(" (%u without a score)", p->counts.done_without_score);
-    printf(", %u pending, %u failed", p->counts.pending, p->counts.failed);
+    printf(", %u pending", p->counts.pending);
+    if (p->counts.blocked)
+        printf(" (%u blocked)", p->counts.blocked);
+    printf(", %u failed", p->counts.failed);
     if (p->counts.excluded)
         printf(", %u excluded", p->counts.excluded);
     printf("\n");

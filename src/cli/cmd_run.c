@@ -10,6 +10,7 @@
 #include "sys/fd.h"
 #include "sys/signal.h"
 
+#include <errno.h>
 #include <math.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@ static int parse(int argc, char **argv, struct es_run_options *options,
         {"join", NULL, "add this job's workers where another driver is at work on the run",
          &options->join, NULL, NULL},
         {"no-resume", NULL, "evaluate everything again", &options->no_resume, NULL, NULL},
-        {"no-retry-failed", NULL, "leave units alone that failed for good in an earlier start",
+        {"no-retry-failed", NULL, "do not retry units that failed for good in earlier runs",
          &options->no_retry_failed, NULL, NULL},
         {"accept-change", NULL, "go on although evaluator or layout changed",
          &options->accept_change, NULL, NULL},
@@ -43,8 +44,9 @@ static int parse(int argc, char **argv, struct es_run_options *options,
         .summary =
             "Evaluates every pending unit of the job: under srun --mpi=pmix or mpirun with a worker"
             "\non each rank, or alone. Run again with the same RUN_ID, it resumes.\n"
-            "Exit codes: 0 all done, 1 some failed for good, 2 usage, 3 another driver holds the\n"
-            "run, 75 stopped early (submit again), 70 internal.",
+            "Exit codes: 0 all done, 1 some failed for good or are blocked, 2 usage, 3 another\n"
+            "driver holds the run, 75 stopped early: time limit, signal or outage (submit again),\n"
+            "70 internal.",
         .options = table,
         .n_options = sizeof table / sizeof table[0],
         .n_operands = 1,
@@ -156,6 +158,7 @@ static int run_job(const struct es_run_options *options, struct es_process_end *
     }
     es_signal_block();
     int rc = es_guard_start(&err);
+    es_say_start_queue(); /* after the guard, which is forked off: no thread before that */
     if (rc == 0 && launch.by_mpi)
         rc = start_mpi(end, &mpi, &err);
     if (rc == 0)
@@ -195,6 +198,12 @@ int es_cmd_run(int argc, char **argv)
         es_ending_leave_word(&end, exit_code, false);
     es_opt_list_clear(&options.sets);
     es_opt_list_clear(&options.only);
+    int error = es_say_end_queue();
+    if (error) {
+        es_say("writing to standard output: %s",
+               error == ETIMEDOUT ? "nobody read it" : strerror(error));
+        exit_code = exit_code == ES_EXIT_OK ? ES_EXIT_INTERNAL : exit_code;
+    }
     exit_code = es_ending_code(&end, exit_code);
     es_ending_clear(&end);
     return exit_code;

@@ -18,11 +18,15 @@
 #define MESSAGE_S 0.001
 #define DEFAULT_LOAD_S 30.0
 #define SLOW_LOAD_FACTOR 4.0
+/* A unit that fails does so early, mostly: in this part of the time that it would take. */
+#define DEFAULT_FAULT_TAKES 0.1
 
 struct simulate_options {
     const char *job_path;
     const char *workers, *policy, *trace, *synthetic, *known, *slow_loads, *slow_nodes;
     struct es_opt_list sets;
+    struct es_opt_list faults;
+    const char *fault_takes;
     bool json;
 };
 
@@ -36,6 +40,7 @@ struct simulation {
     double *load_s;   /* of a trace, owned */
     uint8_t *pending; /* [n_units] */
     struct es_synthetic *synthetic;
+    struct es_sim_fault *faults; /* [config.n_faults] */
     struct es_sim_result result;
 };
 
@@ -78,6 +83,91 @@ static int read_numbers(const struct simulate_options *options, struct simulatio
     return rc < 0
                ? rc
                : read_share("--slow-nodes", options->slow_nodes, &synthetic->slow_node_share, err);
+}
+
+/* Cuts ",key=value" off the end of a fault's text, if its key is one of a fault's; else false. */
+static bool cut_setting(char *text, struct es_sim_fault *fault, bool *ret_is_bad)
+{
+    char *comma = strrchr(text, ',');
+    const struct {
+        const char *key;
+        double *value;
+    } settings[] = {
+        {"after=", &fault->after_s}, {"for=", &fault->for_s}, {"share=", &fault->share}};
+    for (size_t i = 0; comma && i < sizeof settings / sizeof settings[0]; i++) {
+        size_t n = strlen(settings[i].key);
+        if (strncmp(comma + 1, settings[i].key, n) != 0)
+            continue;
+        *ret_is_bad |= !es_parse_double(comma + 1 + n, settings[i].value) || *settings[i].value < 0;
+        *comma = '\0';
+        return true;
+    }
+    return false;
+}
+
+/* "task=STS13", "worker=3,after=600", "outage,after=3600,for=600", "unit,share=0.001". */
+static int read_fault(const char *value, const struct simulation *s, struct es_sim_fault *ret_fault,
+                      struct es_err *err)
+{
+    static const char *const kinds[ES_N_FAULT_KINDS] = {[ES_FAULT_TASK] = "task=",
+                                                        [ES_FAULT_CHECKPOINT] = "checkpoint=",
+                                                        [ES_FAULT_WORKER] = "worker=",
+                                                        [ES_FAULT_UNIT] = "unit",
+                                                        [ES_FAULT_OUTAGE] = "outage"};
+    struct es_sim_fault fault = {.for_s = (double)INFINITY, .share = 0};
+    const struct es_grid *grid = s->job->grid;
+    bool is_bad = false, is_known = false;
+    char *text = es_mem_strdup(value);
+    int64_t worker;
+    if (!text)
+        return es_err_nomem(err, "reading the command line");
+    while (cut_setting(text, &fault, &is_bad))
+        continue;
+    for (int kind = 0; kind < ES_N_FAULT_KINDS && !is_known; kind++) {
+        size_t n = strlen(kinds[kind]);
+        const char *name = text + n;
+        if (strncmp(text, kinds[kind], n) != 0)
+            continue;
+        fault.kind = (enum es_sim_fault_kind)kind;
+        if (fault.kind == ES_FAULT_TASK)
+            fault.index = es_grid_find_task(grid, name);
+        else if (fault.kind == ES_FAULT_CHECKPOINT)
+            fault.index = es_grid_find_checkpoint(grid, name);
+        else if (fault.kind == ES_FAULT_WORKER)
+            fault.index = es_parse_int(name, &worker) && worker >= 0 && worker < s->config.n_workers
+                              ? (uint32_t)worker
+                              : ES_GRID_NONE;
+        is_known = fault.index != ES_GRID_NONE && (kind < ES_FAULT_UNIT || !name[0]);
+    }
+    free(text);
+    if (is_bad || !is_known || fault.share > 1)
+        return bad_option(
+            "--fault",
+            "task=NAME, checkpoint=NAME or worker=N of this job, \"unit,share=PART\", "
+            "or outage; then ,after=S and ,for=S",
+            value, err);
+    *ret_fault = fault;
+    return 0;
+}
+
+static int read_faults(const struct simulate_options *options, struct simulation *s,
+                       struct es_err *err)
+{
+    s->config.fault_takes = DEFAULT_FAULT_TAKES;
+    if (options->fault_takes &&
+        read_share("--fault-takes", options->fault_takes, &s->config.fault_takes, err) < 0)
+        return ES_ERR_USAGE;
+    s->faults = es_mem_calloc(options->faults.n, sizeof *s->faults);
+    if (!s->faults)
+        return es_err_nomem(err, "reading the command line");
+    s->config.faults = s->faults;
+    for (size_t i = 0; i < options->faults.n; i++) {
+        int rc = read_fault(options->faults.values[i], s, &s->faults[i], err);
+        if (rc < 0)
+            return rc;
+        s->config.n_faults++;
+    }
+    return 0;
 }
 
 static int use_trace(const char *path, double load_s, struct simulation *s, struct es_err *err)
@@ -135,6 +225,8 @@ static int simulate(const struct simulate_options *options, struct simulation *s
     int rc = es_job_load(options->job_path, &overrides, &s->job, err);
     if (rc == 0)
         rc = read_numbers(options, s, &synthetic, err);
+    if (rc == 0)
+        rc = read_faults(options, s, err);
     if (rc < 0)
         return rc;
     const struct es_grid *grid = s->job->grid;
@@ -142,7 +234,10 @@ static int simulate(const struct simulate_options *options, struct simulation *s
     synthetic.load_s = isnan(load_s) ? DEFAULT_LOAD_S : load_s;
     synthetic.pass_share = s->job->schedule.pass_share;
     struct es_cost_hints hints = {load_s, synthetic.pass_share, s->job->schedule.task_cost_s};
-    s->config.sched.max_attempts = 1;
+    s->config.sched.max_attempts = s->job->evaluator.retries + 1;
+    s->config.sched.retry_delay_s = ES_SCHED_RETRY_DELAY_S;
+    s->config.sched.max_bundles_failed = s->job->limits.max_consecutive_failures;
+    s->config.outage_s = s->job->limits.outage_s;
     s->config.sched.prefetch_s = ES_SCHED_PREFETCH_S;
     s->config.message_s = MESSAGE_S;
     s->pending = es_mem_calloc(es_grid_n_units(grid), 1);
@@ -187,6 +282,17 @@ static void print_json(const struct simulation *s)
     es_buf_json_double(&text, result->idle_s);
     es_buf_puts(&text, ",\"eta_good\":");
     es_buf_json_double(&text, result->eta_good);
+    es_buf_puts(&text, ",\"failed_s\":");
+    es_buf_json_double(&text, result->failed_s);
+    es_buf_printf(
+        &text,
+        ",\"failed\":%llu,\"blocked\":%llu,\"failed_attempts\":%llu,"
+        "\"failed_attempts_most\":%llu,\"failed_attempts_most_unit\":%llu,"
+        "\"failed_attempts_most_checkpoint\":%llu",
+        (unsigned long long)result->n_units_failed, (unsigned long long)result->n_units_blocked,
+        (unsigned long long)result->n_failed_tries, (unsigned long long)result->n_failed_tries_most,
+        (unsigned long long)result->n_failed_tries_most_unit,
+        (unsigned long long)result->n_failed_tries_most_checkpoint);
     es_buf_printf(&text, ",\"checkpoint_loads\":%llu,\"messages\":%llu}",
                   (unsigned long long)result->n_loads, (unsigned long long)result->n_messages);
     es_json_out(&text);
@@ -209,6 +315,13 @@ static void print_text(const struct simulation *s)
            result->makespan_s / result->lower_bound_s, bound, 100 * result->idle_s / capacity_s,
            (unsigned long long)result->n_loads, 100 * result->load_s / capacity_s,
            (unsigned long long)result->n_messages, 100 * result->eta_good);
+    if (s->config.n_faults > 0)
+        printf(
+            "faults       %llu units failed, %llu blocked; %llu failed attempts (%llu on one "
+            "worker) took %.3f %% of the time\n",
+            (unsigned long long)result->n_units_failed, (unsigned long long)result->n_units_blocked,
+            (unsigned long long)result->n_failed_tries,
+            (unsigned long long)result->n_failed_tries_most, 100 * result->failed_s / capacity_s);
 }
 
 static int simulate_and_print(const struct simulate_options *options)
@@ -226,6 +339,7 @@ static int simulate_and_print(const struct simulate_options *options)
     es_cost_free(s.cost);
     free(s.unit_s);
     free(s.load_s);
+    free(s.faults);
     free(s.pending);
     es_job_free(s.job);
     return exit_code;
@@ -248,6 +362,11 @@ int es_cmd_simulate(int argc, char **argv)
          &options.slow_loads, NULL},
         {"slow-nodes", "SHARE", "synthetic: share of workers half as fast", NULL,
          &options.slow_nodes, NULL},
+        {"fault", "FAULT",
+         "what fails: task=, checkpoint=, worker=, outage or unit,share= (man page)", NULL, NULL,
+         &options.faults},
+        {"fault-takes", "PART", "part of a unit's time after which it fails (0.1)", NULL,
+         &options.fault_takes, NULL},
         {"json", NULL, "one JSON document on stdout", &options.json, NULL, NULL},
         {"set", "A.B=JSON", "override a value of the job file", NULL, NULL, &options.sets},
     };
@@ -266,5 +385,6 @@ int es_cmd_simulate(int argc, char **argv)
     if (result == ES_OPT_OK)
         exit_code = simulate_and_print(&options);
     es_opt_list_clear(&options.sets);
+    es_opt_list_clear(&options.faults);
     return exit_code;
 }

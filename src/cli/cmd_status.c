@@ -36,9 +36,10 @@ static enum es_opt_result parse(int argc, char **argv, struct status_options *op
     const struct es_opt_spec spec = {
         .synopsis = "evalsweep status [OPTION]... RUN_DIR|JOB",
         .summary =
-            "Tells what is done by checkpoint, whether a driver is at work, how fast, and why\n"
-            "units failed. Works on any node that sees the run folder. --watch and --prometheus\n"
-            "take the driver's word (status.json) instead of looking at every marker.",
+            "Tells what is done by checkpoint, whether a driver is at work, how fast, why units\n"
+            "failed, and what is blocked or quarantined. Works on any node that sees the run\n"
+            "folder. --watch and --prometheus take the driver's word (status.json) instead of\n"
+            "looking at every marker.",
         .options = table,
         .n_options = sizeof table / sizeof table[0],
         .n_operands = 1,

@@ -19,18 +19,29 @@ bool es_driver_can_share(const struct es_driver *d)
     return job->evaluator.mode != ES_EVALUATOR_NULL || job->evaluator.null_markers;
 }
 
-/* What failed on a worker that was taken out is pending, or was done by others: no failed.json must
- * say otherwise. Before this driver's leases go: another one would believe it. Where the run is
+static void retract(const struct es_driver *d, int run_dir_fd, uint32_t unit_id,
+                    struct es_buf *scratch)
+{
+    struct es_unit unit = es_grid_unit(d->target.grid, unit_id);
+    struct es_buf dir = {0};
+    es_layout_unit_dir(d->target.layout, d->target.grid, unit, &dir);
+    if (!dir.failed)
+        (void)es_failed_retract(run_dir_fd, dir.data, es_grid_task(d->target.grid, unit.task),
+                                d->target.job->run.fsync, scratch, NULL);
+    es_buf_clear(&dir);
+}
+
+/* What failed and was retracted is pending, or was done by others: no failed.json must say
+ * otherwise. Before this driver's leases go: another one would believe it. Where the run is
  * others' by now, so are these files. */
-static void clear_forgiven(struct es_driver *d)
+static void retract_disowned(struct es_driver *d)
 {
     struct es_buf scratch = {0};
     if (d->outcome.ending == ES_ENDING_LEFT || es_keeper_look(d->keeper, NULL) == ES_ERR_BUSY)
         return;
     int run_dir_fd = open(d->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (size_t i = 0; i < d->outcome.n_forgiven && run_dir_fd >= 0; i++)
-        (void)es_target_clear_unit(&d->target, run_dir_fd, d->outcome.forgiven[i], false, &scratch,
-                                   NULL);
+    for (size_t i = 0; i < d->outcome.n_disowned && run_dir_fd >= 0; i++)
+        retract(d, run_dir_fd, d->outcome.disowned[i], &scratch);
     es_fd_close(&run_dir_fd);
     es_buf_clear(&scratch);
 }
@@ -38,7 +49,7 @@ static void clear_forgiven(struct es_driver *d)
 static void finish_recorder(void *context)
 {
     struct es_driver *d = context;
-    clear_forgiven(d);
+    retract_disowned(d);
     (void)es_recorder_finish(d->recorder, &d->end_fault);
     d->recorder = NULL;
 }
@@ -62,6 +73,8 @@ static int coordinate(struct es_driver *d, struct es_err *err)
         .job = d->target.job,
         .pending = d->pending,
         .n_pending = d->n_pending,
+        .suspects = d->suspects,
+        .n_suspects = d->n_suspects,
         .counts = d->counts,
         .recorder = d->recorder,
         .cost = d->cost,
@@ -97,10 +110,13 @@ static int exit_code_of(const struct es_driver *d)
     switch (d->outcome.ending) {
     case ES_ENDING_FINISHED:
     case ES_ENDING_LEFT:
-        return d->outcome.state.counts.failed ? ES_EXIT_FAILED_UNITS : ES_EXIT_OK;
+        return (d->outcome.state.counts.failed + d->outcome.state.counts.blocked) > 0
+                   ? ES_EXIT_FAILED_UNITS
+                   : ES_EXIT_OK;
     case ES_ENDING_STOPPED:
         return ES_EXIT_RESUBMIT;
     case ES_ENDING_NO_WORKER:
+    case ES_ENDING_NOTHING_DONE:
         return ES_EXIT_FAILED_UNITS;
     case ES_ENDING_CANNOT_START:
         return ES_EXIT_USAGE;
@@ -136,7 +152,8 @@ static void driver_free(struct es_driver *d)
     es_selection_clear(&d->selection);
     es_provenance_clear(&d->provenance);
     free(d->pending);
-    free(d->outcome.forgiven);
+    es_coordinator_outcome_clear(&d->outcome);
+    free(d->suspects);
     es_target_close(&d->target);
     free(d);
 }

@@ -8,6 +8,8 @@
 #include "core/mem.h"
 #include "mpi/vigil.h"
 #include "run/folder.h"
+#include "run/status.h"
+#include "sys/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -122,6 +124,23 @@ static int check_join(const struct es_driver *d, struct es_err *err)
                : 0;
 }
 
+/* What the last start had blocked is tried first, one unit of each. Where status.json cannot be
+ * read it is found out anew. */
+static int read_suspects(struct es_driver *d, struct es_err *err)
+{
+    struct es_status_seen seen;
+    if (es_status_read(d->target.run_dir, es_clock_wall_s(), &seen, NULL) < 0)
+        return 0;
+    (void)es_status_count_blocked(&seen, d->units);
+    d->suspects = es_mem_calloc(seen.n_suspects, sizeof *d->suspects);
+    for (uint32_t i = 0; d->suspects && i < seen.n_suspects; i++)
+        d->n_suspects += seen.suspects[i].n_blocked > 0 && /* else there is nothing to try */
+                         es_status_suspect_resolve(&seen.suspects[i], d->target.grid,
+                                                   &d->suspects[d->n_suspects]);
+    es_status_clear(&seen);
+    return d->suspects ? 0 : es_err_nomem(err, "reading the status");
+}
+
 /* The table of units is the recorder's from here on. */
 static int start_recorder(struct es_driver *d, struct es_err *err)
 {
@@ -173,6 +192,8 @@ static int prepare(struct es_driver *d, struct es_err *err)
                             &d->summary, err);
     if (rc == 0)
         rc = list_pending(d, err);
+    if (rc == 0)
+        rc = read_suspects(d, err);
     if (rc == 0)
         rc = es_forecast_learn(&d->target, d->units, &d->cost, &is_measured, err);
     if (rc == 0)

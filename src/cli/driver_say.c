@@ -7,6 +7,7 @@
 #include "sys/clock.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void es_driver_say_start(const struct es_driver *d)
 {
@@ -24,7 +25,7 @@ void es_driver_say_start(const struct es_driver *d)
 }
 
 /* The last line: what most needs to be seen, and where more of it stands. */
-static void say_no_worker(const struct es_driver *d)
+static void say_why(const struct es_driver *d)
 {
     struct es_buf dir = {0};
     const struct es_common_failure *failure = &d->outcome.failure;
@@ -34,24 +35,41 @@ static void say_no_worker(const struct es_driver *d)
     }
     es_layout_unit_dir(d->target.layout, d->target.grid,
                        es_grid_unit(d->target.grid, failure->unit_id), &dir);
-    es_say("%s (%s/%s/" ES_LOG_NAME ")", d->outcome.why_ended, d->target.run_dir,
+    es_say("%s (log: %s/%s/" ES_LOG_NAME ")", d->outcome.why_ended, d->target.run_dir,
            dir.data ? dir.data : "");
     es_buf_clear(&dir);
+}
+
+/* A line for each. */
+static void say_suspects(const struct es_driver *d)
+{
+    for (const char *at = d->outcome.suspects_text; at && *at;) {
+        size_t n = strcspn(at, "\n");
+        es_say("  %.*s", (int)n, at);
+        at += n + (at[n] == '\n');
+    }
+    if (d->outcome.state.counts.blocked)
+        es_say("blocked units stay pending: fix the cause and start the run again, which tries one "
+               "unit of each first");
 }
 
 void es_driver_say_end(const struct es_driver *d, int exit_code)
 {
     const struct es_run_state *state = &d->outcome.state;
-    char wall[32], failed[64] = "", unscored[64] = "";
+    char wall[32], failed[64] = "", unscored[64] = "", blocked[64] = "";
     es_ui_duration(es_clock_mono_s() - d->begun_s, wall);
     if (state->counts.failed)
         (void)snprintf(failed, sizeof failed, ", %u failed", state->counts.failed);
     if (state->counts.done_without_score)
         (void)snprintf(unscored, sizeof unscored, " (%u without a score)",
                        state->counts.done_without_score);
-    es_say("%u of %u units done%s%s, %u pending: %u evaluated, %u skipped, %u retries in %s",
+    if (state->counts.blocked)
+        (void)snprintf(blocked, sizeof blocked, " (%u blocked)", state->counts.blocked);
+    es_say("%u of %u units done%s%s, %u pending%s: %u evaluated, %u skipped, %u retries in %s",
            state->counts.done, es_counts_total(&state->counts), unscored, failed,
-           state->counts.pending, state->n_evaluated, state->n_skipped, state->n_retries, wall);
+           state->counts.pending, blocked, state->n_evaluated, state->n_skipped, state->n_retries,
+           wall);
+    say_suspects(d);
     if (exit_code == ES_EXIT_RESUBMIT)
         es_say("stopped with work left (%s): submit it again with RUN_ID=%s", d->outcome.why_ended,
                d->target.job->run.id);
@@ -71,11 +89,11 @@ void es_driver_say_end(const struct es_driver *d, int exit_code)
         es_err_text(&d->end_fault, fault, sizeof fault);
         es_say("%s", fault);
         if (d->end_fault.code != ES_ERR_BUSY && d->end_fault.code != ES_ERR_NOENT)
-            es_say("the results are in the markers: evalsweep consolidate %s, once that is mended",
+            es_say("the results are in the markers: evalsweep consolidate %s, once that is fixed",
                    d->target.run_dir);
     }
-    if (d->outcome.ending == ES_ENDING_NO_WORKER)
-        say_no_worker(d);
+    if (d->outcome.ending == ES_ENDING_NO_WORKER || d->outcome.ending == ES_ENDING_NOTHING_DONE)
+        say_why(d);
 }
 
 void es_driver_print_json(const struct es_driver *d)
@@ -88,7 +106,9 @@ void es_driver_print_json(const struct es_driver *d)
     es_buf_json_double(&text, state->rate_per_s);
     es_buf_puts(&text, ",\"eta_s\":");
     es_buf_json_double(&text, state->counts.pending ? state->eta_s : 0);
-    es_buf_puts(&text, ",\"alive\":false,\"wall_s\":");
+    es_buf_putc(&text, ',');
+    es_buf_puts(&text, d->outcome.suspects_json ? d->outcome.suspects_json : "\"suspects\":[],");
+    es_buf_puts(&text, "\"alive\":false,\"wall_s\":");
     es_buf_json_double(&text, es_clock_mono_s() - d->begun_s);
     es_buf_printf(&text, ",\"evaluated\":%u,\"skipped\":%u,\"retries\":%u}", state->n_evaluated,
                   state->n_skipped, state->n_retries);

@@ -5,6 +5,7 @@
 #include "cli/driver.h"
 #include "cli/provenance.h"
 #include "cli/target.h"
+#include "evalsweep/blame.h"
 #include "evalsweep/cost.h"
 #include "mpi/recorder.h"
 #include "run/keeper.h"
@@ -23,6 +24,8 @@ struct es_driver {
     struct es_selection selection;
     uint32_t *pending;
     uint32_t n_pending;
+    struct es_suspect *suspects; /* [n_suspects] that an earlier start had blocked */
+    uint32_t n_suspects;
     struct es_cost *cost;
     struct es_lock *lock;
     struct es_keeper *keeper;

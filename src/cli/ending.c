@@ -73,7 +73,7 @@ void es_ending_leave_word(const struct es_process_end *end, int exit_code, bool 
 
 void es_ending_now(const struct es_process_end *end, int exit_code)
 {
-    (void)fflush(NULL);
+    (void)es_say_end_queue();
     _exit(es_ending_code(end, exit_code));
 }
 

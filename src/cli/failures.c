@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Different reasons that are told apart. */
+#define REASONS_MOST 1024
+
 /* The reason in a unit's failed.json; "unknown" where it cannot be read. */
 static const char *read_reason(const struct es_target *target, uint32_t unit_id, struct es_buf *dir,
                                struct es_buf *scratch, struct es_result *result)
@@ -32,10 +35,18 @@ static int compare_counts(const void *a, const void *b)
     return x->first_unit < y->first_unit ? -1 : x->first_unit > y->first_unit;
 }
 
+/* Reasons that differ in nothing but numbers are one, as it was told first. */
 static int count(struct es_failures *failures, const char *reason, uint32_t unit_id)
 {
-    uint32_t code;
-    if (es_strtab_add(&failures->texts, reason, es_utf8_cut(reason, ES_TRY_TEXT_LIMIT), &code) < 0)
+    char text[ES_TRY_TEXT_LIMIT + 1];
+    uint32_t code = 0;
+    (void)snprintf(text, sizeof text, "%.*s", (int)es_utf8_cut(reason, ES_TRY_TEXT_LIMIT), reason);
+    while (code < failures->n && !es_text_is_same_but_numbers(failures->reasons[code].text, text))
+        code++;
+    if (code == REASONS_MOST - 1) /* the last one stands for all others */
+        (void)snprintf(text, sizeof text, "other reasons");
+    code = code < REASONS_MOST ? code : REASONS_MOST - 1;
+    if (code == failures->n && es_strtab_add(&failures->texts, text, strlen(text), &code) < 0)
         return ES_ERR_NOMEM;
     if (code >= failures->n) { /* it is new */
         void *grown = es_mem_resize(failures->reasons, code + 1, sizeof *failures->reasons);

@@ -2,13 +2,12 @@
 
 #include "cli/say.h"
 
-#include <stdio.h>
-
 void es_json_out(struct es_buf *text)
 {
+    es_buf_putc(text, '\n');
     if (text->failed)
         es_say("writing JSON: out of memory");
     else
-        printf("%s\n", text->data);
+        es_say_data(text->data, text->len);
     es_buf_clear(text);
 }

@@ -64,6 +64,23 @@ static void put_units(const struct es_view *view, struct es_buf *text)
     put_sample(view, text, name, "status", "excluded", counts->excluded);
 }
 
+static void put_suspects(const struct es_view *view, struct es_buf *text)
+{
+    static const char name[] = "evalsweep_suspects";
+    put_one(view, text, "evalsweep_blocked_units", "gauge", "Pending units that are blocked.",
+            view->counts.blocked);
+    if (!view->has_driver)
+        return;
+    put_head(text, name, "gauge",
+             "Blocked tasks, checkpoints, bundles and layers, quarantined workers, outages.");
+    for (int kind = 0; kind < ES_N_SUSPECT_KINDS; kind++) {
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < view->driver.n_suspects; i++)
+            n += view->driver.suspects[i].kind == (enum es_suspect_kind)kind;
+        put_sample(view, text, name, "kind", es_suspect_kind_names[kind], n);
+    }
+}
+
 static void put_checkpoints(const struct es_view *view, struct es_buf *text)
 {
     static const char name[] = "evalsweep_checkpoints";
@@ -133,6 +150,7 @@ void es_view_print_prometheus(const struct es_view *view)
 {
     struct es_buf text = {0};
     put_units(view, &text);
+    put_suspects(view, &text);
     put_checkpoints(view, &text);
     put_driver(view, &text);
     if (text.failed)

@@ -46,6 +46,17 @@ static void put_failures(const struct es_view *view, struct es_buf *text)
     es_buf_putc(text, ']');
 }
 
+static void put_suspects(const struct es_view *view, struct es_buf *text)
+{
+    es_buf_puts(text, ",\"suspects\":[");
+    for (uint32_t i = 0; i < view->driver.n_suspects; i++) {
+        if (i)
+            es_buf_putc(text, ',');
+        es_status_suspect_json(&view->driver.suspects[i], text);
+    }
+    es_buf_putc(text, ']');
+}
+
 static void put_worker(const struct es_view *view, const struct es_status_worker *worker,
                        struct es_buf *text)
 {
@@ -59,6 +70,7 @@ static void put_worker(const struct es_view *view, const struct es_status_worker
         es_buf_printf(text, ",\"layer\":%d,", worker->layer);
         put_string(text, "task", worker->task);
         put_number(text, "running_s", floor(es_view_running_s(view, worker) * 1000) / 1000);
+        put_number(text, "expected_s", worker->expected_s);
     }
     es_buf_printf(text, ",\"out\":%s}", worker->is_out ? "true" : "false");
 }
@@ -100,6 +112,7 @@ void es_view_print_json(const struct es_view *view)
                   view->counts.done_without_score);
     put_checkpoints(view, &text);
     put_failures(view, &text);
+    put_suspects(view, &text);
     put_workers(view, &text);
     es_buf_putc(&text, '}');
     es_json_out(&text);

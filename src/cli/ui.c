@@ -89,7 +89,7 @@ static void figures(const struct es_run_state *state, char *ret_text, size_t siz
 static void clear_bar(struct es_ui *ui)
 {
     if (ui->bar[0])
-        (void)fputs("\r\033[K", stderr);
+        es_say_raw("\r\033[K");
     ui->bar[0] = '\0';
 }
 
@@ -114,7 +114,7 @@ static void draw_bar(struct es_ui *ui, const struct es_run_state *state, const c
     if (strcmp(bar, ui->bar) == 0)
         return;
     memcpy(ui->bar, bar, sizeof bar);
-    (void)fputs(bar, stderr);
+    es_say_raw(bar);
 }
 
 void es_ui_report(void *context, const struct es_run_state *state)
@@ -141,6 +141,6 @@ void es_ui_note(void *context, bool is_trouble, const char *text)
     clear_bar(ui);
     es_say("%s", text);
     if (bar[0])
-        (void)fputs(bar, stderr);
+        es_say_raw(bar);
     memcpy(ui->bar, bar, sizeof bar);
 }

@@ -11,6 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A unit that runs so many times longer than expected, and so long at least, is named. */
+#define OVERDUE_TIMES 5
+#define OVERDUE_LEAST_S 60.0
+
 /* The last part of the folder's name. */
 static void name_run(struct es_view *view)
 {
@@ -108,6 +112,17 @@ static int take_failures(struct es_view *view, struct es_err *err)
     return 0;
 }
 
+/* What a job that has ended suspected does not matter where nothing of it is left to run. */
+static void forget_cleared(struct es_status_seen *driver, uint32_t n_pending)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < driver->n_suspects; i++)
+        if (driver->suspects[i].kind >= ES_SUSPECT_WORKER ? n_pending > 0
+                                                          : driver->suspects[i].n_blocked > 0)
+            driver->suspects[n++] = driver->suspects[i];
+    driver->n_suspects = n;
+}
+
 int es_view_scan(const char *path, const struct es_opt_list *sets, struct es_view *ret_view,
                  struct es_err *err)
 {
@@ -131,6 +146,9 @@ int es_view_scan(const char *path, const struct es_opt_list *sets, struct es_vie
         (void)es_drivers_create(view.run_dir, "", ES_LOCK_STALE_S, &drivers, NULL);
         (void)read_driver(&view, drivers, NULL); /* without it, the markers tell enough */
         es_drivers_free(drivers);
+        view.counts.blocked = es_status_count_blocked(&view.driver, view.units);
+        if (!view.driver.alive)
+            forget_cleared(&view.driver, view.counts.pending);
     }
     *ret_view = view;
     return rc;
@@ -170,6 +188,23 @@ void es_view_clear(struct es_view *view)
 double es_view_running_s(const struct es_view *view, const struct es_status_worker *worker)
 {
     return worker->running_s + fmax(view->now_s - view->driver.updated_s, 0);
+}
+
+double es_view_overdue_times(const struct es_view *view, const struct es_status_worker *worker)
+{
+    double running_s = es_view_running_s(view, worker);
+    bool is_overdue =
+        worker->is_running && running_s > fmax(OVERDUE_TIMES * worker->expected_s, OVERDUE_LEAST_S);
+    return is_overdue && worker->expected_s > 0 ? running_s / worker->expected_s : 0;
+}
+
+bool es_view_is_quarantined(const struct es_view *view, const struct es_status_worker *worker)
+{
+    for (uint32_t i = 0; i < view->driver.n_suspects; i++)
+        if (view->driver.suspects[i].kind == ES_SUSPECT_WORKER &&
+            view->driver.suspects[i].worker == worker->worker)
+            return true;
+    return false;
 }
 
 /* Why there are no figures of a driver at work. */

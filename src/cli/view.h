@@ -51,6 +51,10 @@ void es_view_clear(struct es_view *view);
 
 /* For how long a worker's unit runs by now. */
 double es_view_running_s(const struct es_view *view, const struct es_status_worker *worker);
+/* By how many times that is longer than expected, if it is by far; else 0. */
+double es_view_overdue_times(const struct es_view *view, const struct es_status_worker *worker);
+
+bool es_view_is_quarantined(const struct es_view *view, const struct es_status_worker *worker);
 
 /* Appends what there is to say of the driver, for people, as one line without an end. */
 void es_view_driver_text(const struct es_view *view, struct es_buf *text);

@@ -24,6 +24,9 @@
 #define TERMINAL_TAKE "\033[?25l\033[?7l"
 #define TERMINAL_GIVE_BACK "\033[?7h\033[?25h\r\n"
 
+/* A terminal that takes nothing for so long is stalled. */
+#define GIVE_BACK_MS 200
+
 struct watch {
     const char *path;
     const struct es_opt_list *sets;
@@ -102,7 +105,12 @@ static bool is_over(const struct es_view *view, char *text, size_t size_bytes)
 /* False: nobody reads it any more. */
 static bool write_out(struct watch *watch, struct es_buf *text)
 {
-    bool is_written = !text->failed && es_fd_write_all(STDOUT_FILENO, text->data, text->len) == 0;
+    bool is_written = !text->failed && es_fd_write_within(STDOUT_FILENO, text->data, text->len, -1,
+                                                          watch->signal_fd) == 0;
+    if (!is_written && !text->failed && errno == EINTR) {
+        es_buf_clear(text);
+        return true; /* stalled, and a signal: the frame is drawn anew, if it is not the end */
+    }
     if (!is_written && text->failed)
         es_say("showing the run: out of memory");
     else if (!is_written && errno != EPIPE && errno != EIO)
@@ -126,7 +134,8 @@ static void take_terminal(struct watch *watch, const struct es_window *window, s
 static void give_back_terminal(struct watch *watch)
 {
     if (watch->is_taken)
-        (void)es_fd_write_all(STDOUT_FILENO, TERMINAL_GIVE_BACK, strlen(TERMINAL_GIVE_BACK));
+        (void)es_fd_write_within(STDOUT_FILENO, TERMINAL_GIVE_BACK, strlen(TERMINAL_GIVE_BACK),
+                                 GIVE_BACK_MS, -1);
     watch->is_taken = false;
 }
 

@@ -114,14 +114,17 @@ static void draw_bar(const struct es_view *view, struct es_frame *frame)
 
 static void draw_counts(const struct es_view *view, struct es_frame *frame)
 {
-    es_frame_put(frame, ES_COLOUR_PLAIN, "%u done, %u pending, ", view->counts.done,
+    es_frame_put(frame, ES_COLOUR_PLAIN, "%u done, %u pending", view->counts.done,
                  view->counts.pending);
+    if (view->counts.blocked)
+        es_frame_put(frame, ES_COLOUR_BAD, " (%u blocked)", view->counts.blocked);
+    es_frame_put(frame, ES_COLOUR_PLAIN, ", ");
     es_frame_put(frame, view->counts.failed ? ES_COLOUR_BAD : ES_COLOUR_PLAIN, "%u failed",
                  view->counts.failed);
     if (view->counts.excluded)
         es_frame_put(frame, ES_COLOUR_PLAIN, ", %u excluded", view->counts.excluded);
     if (view->driver.n_retries)
-        es_frame_put(frame, ES_COLOUR_PLAIN, "; %u tries in vain", view->driver.n_retries);
+        es_frame_put(frame, ES_COLOUR_PLAIN, "; %u failed attempts", view->driver.n_retries);
     es_frame_end_line(frame);
 }
 
@@ -142,7 +145,7 @@ static void draw_failures(const struct es_view *view, struct es_frame *frame)
         return;
     es_frame_end_line(frame);
     es_frame_put(frame, ES_COLOUR_BOLD, "failures");
-    es_frame_put(frame, ES_COLOUR_DIM, "  the commonest reasons");
+    es_frame_put(frame, ES_COLOUR_DIM, "  the most frequent reasons");
     es_frame_end_line(frame);
     for (uint32_t i = 0; i < view->n_failures && i < ES_VIEW_N_REASONS; i++) {
         es_frame_put(frame, ES_COLOUR_BAD, "%8u", view->failures[i].n_units);
@@ -155,6 +158,27 @@ static void draw_failures(const struct es_view *view, struct es_frame *frame)
     }
 }
 
+static void draw_suspects(const struct es_view *view, struct es_frame *frame)
+{
+    const struct es_status_seen *driver = &view->driver;
+    if (driver->n_suspects == 0)
+        return;
+    es_frame_end_line(frame);
+    es_frame_put(frame, ES_COLOUR_BOLD, "blocked or quarantined");
+    es_frame_end_line(frame);
+    for (uint32_t i = 0; i < driver->n_suspects; i++) {
+        struct es_buf text = {0};
+        es_status_suspect_text(&driver->suspects[i], &text);
+        es_frame_put(frame, ES_COLOUR_BAD, "  %s", text.data && !text.failed ? text.data : "");
+        es_frame_end_line(frame);
+        if (driver->suspects[i].log) {
+            es_frame_put(frame, ES_COLOUR_DIM, "          %s", driver->suspects[i].log);
+            es_frame_end_line(frame);
+        }
+        es_buf_clear(&text);
+    }
+}
+
 static void draw_worker(const struct es_view *view, const struct es_status_worker *worker,
                         int host_width, int device_width, struct es_frame *frame)
 {
@@ -164,11 +188,15 @@ static void draw_worker(const struct es_view *view, const struct es_status_worke
     es_frame_put(frame, worker->is_out ? ES_COLOUR_BAD : ES_COLOUR_PLAIN,
                  "%8u  %-*.*s  %-*.*s %10s", worker->worker, host_width, host_width, worker->host,
                  device_width, device_width, worker->device, worker->is_out ? "OUT" : running);
+    double times = es_view_overdue_times(view, worker);
     if (worker->is_running)
         es_frame_put(frame, ES_COLOUR_PLAIN, "  %s, layer %d, %s", worker->checkpoint,
                      worker->layer, worker->task);
     else if (!worker->is_out)
-        es_frame_put(frame, ES_COLOUR_DIM, "  waits");
+        es_frame_put(frame, ES_COLOUR_DIM, "  %s",
+                     es_view_is_quarantined(view, worker) ? "quarantined" : "waits");
+    if (times > 0)
+        es_frame_put(frame, ES_COLOUR_BAD, "  %.0f times longer than expected", times);
     es_frame_end_line(frame);
 }
 
@@ -217,6 +245,7 @@ void es_watch_draw(const struct es_view *view, const char *note, bool is_utf8,
     }
     draw_checkpoints(view, is_utf8, frame);
     draw_failures(view, frame);
+    draw_suspects(view, frame);
     draw_workers(view, frame);
 }
 
@@ -225,9 +254,13 @@ void es_watch_line(const struct es_view *view, struct es_buf *text)
     char now[24];
     es_clock_format_utc(view->now_s, now);
     es_buf_printf(text, "%s  ", now);
-    if (view->has_driver || view->is_scanned)
-        es_buf_printf(text, "%u/%u done, %u failed; ", view->counts.done,
+    if (view->has_driver || view->is_scanned) {
+        es_buf_printf(text, "%u/%u done, %u failed", view->counts.done,
                       es_counts_total(&view->counts), view->counts.failed);
+        if (view->counts.blocked)
+            es_buf_printf(text, ", %u blocked", view->counts.blocked);
+        es_buf_puts(text, "; ");
+    }
     es_buf_puts(text, "driver ");
     es_view_driver_text(view, text);
     es_buf_putc(text, '\n');

@@ -145,6 +145,7 @@ void es_bundle_add(struct es_sched *sched, uint32_t unit_id)
         own->priced_s = (float)unit_s;
     es_unit_list_append(&own->units, sched->units, unit_id);
     sched->units[unit_id].state = ES_UNIT_READY;
+    sched->n_fresh += !sched->units[unit_id].tried;
     sched->groups[es_bundle_group(sched, bundle)].n_units++;
     sched->n_ready++;
     set_work(sched, bundle, work_s + unit_s);
@@ -201,6 +202,7 @@ static void take_one(struct es_sched *sched, uint32_t bundle, uint32_t unit_id)
     es_unit_list_remove(&sched->bundles[bundle].units, sched->units, unit_id);
     sched->groups[es_bundle_group(sched, bundle)].n_units--;
     sched->n_ready--;
+    sched->n_fresh -= !sched->units[unit_id].tried;
 }
 
 void es_bundle_remove(struct es_sched *sched, uint32_t unit_id)

@@ -192,6 +192,27 @@ static size_t control_len(const char *text)
     return c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0 ? 2 : 0;
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+bool es_text_is_same_but_numbers(const char *a, const char *b)
+{
+    while (*a && *b) {
+        if (*a != *b && !(is_digit(*a) && is_digit(*b)))
+            return false;
+        bool is_number = is_digit(*a);
+        do
+            a++;
+        while (is_number && is_digit(*a));
+        do
+            b++;
+        while (is_number && is_digit(*b));
+    }
+    return *a == *b;
+}
+
 void es_text_to_line(char *text)
 {
     for (size_t len = strlen(text), i = 0, n; i < len; i += n) {

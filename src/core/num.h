@@ -25,6 +25,9 @@ size_t es_utf8_char_len(const char *text, size_t len);
 /* The bytes of text that are within the limit, without a part of a UTF-8 character at its end. */
 size_t es_utf8_cut(const char *text, size_t limit_bytes);
 
+/* Whether two texts differ in nothing but their numbers. */
+bool es_text_is_same_but_numbers(const char *a, const char *b);
+
 /* Makes a text of others fit for a line on a terminal, in place: every byte of a control character
  * (newlines too) and of what is no UTF-8 becomes '?'. */
 void es_text_to_line(char *text);

@@ -5,6 +5,12 @@
 
 #include <stdlib.h>
 
+/* A unit that takes so many times longer than expected, and so long at least, is taken for hung. */
+#define TIMEOUT_TIMES 20
+#define TIMEOUT_LEAST_S 900.0
+/* So many measurements make an expectation. */
+#define MEASURED_ENOUGH 5
+
 const char *const es_policy_names[ES_N_POLICIES + 1] = {
     [ES_POLICY_AFFINE] = "affine",
     [ES_POLICY_LPT] = "lpt",
@@ -81,11 +87,13 @@ int es_sched_create(const struct es_grid *grid, const struct es_sched_config *co
     sched->n_groups = count_groups(sched);
     sched->start_s = (double)NAN;
     sched->end_s = (double)INFINITY;
-    sched->late = ES_UNIT_LIST_EMPTY;
+    sched->late = sched->blocked = ES_UNIT_LIST_EMPTY;
     sched->fit = sched->shortest = ES_HEAP_EMPTY;
-    if (!allocate(sched)) {
+    int rc = allocate(sched) ? es_blame_create(grid, config->max_bundles_failed, &sched->blame, err)
+                             : es_err_nomem(err, "scheduling");
+    if (rc < 0) {
         es_sched_free(sched);
-        return es_err_nomem(err, "scheduling");
+        return rc;
     }
     make_empty(sched);
     *ret_sched = sched;
@@ -96,6 +104,7 @@ void es_sched_free(struct es_sched *sched)
 {
     if (!sched)
         return;
+    es_blame_free(sched->blame);
     free(sched->units);
     free(sched->bundles);
     free(sched->bundle_nodes);
@@ -122,7 +131,12 @@ bool es_sched_finished(const struct es_sched *sched)
 
 uint32_t es_sched_n_pending(const struct es_sched *sched)
 {
-    return sched->n_ready + sched->n_delayed + sched->n_promised + sched->late.n;
+    return sched->n_ready + sched->n_delayed + sched->n_promised + sched->late.n + sched->blocked.n;
+}
+
+uint32_t es_sched_n_blocked(const struct es_sched *sched)
+{
+    return sched->blocked.n;
 }
 
 uint32_t es_sched_n_held(const struct es_sched *sched)
@@ -139,6 +153,11 @@ static const struct es_sched_worker *alive(const struct es_sched *sched, uint32_
 {
     return worker < sched->workers_cap && sched->workers[worker].alive ? &sched->workers[worker]
                                                                        : NULL;
+}
+
+bool es_sched_is_there(const struct es_sched *sched, uint32_t worker)
+{
+    return alive(sched, worker) != NULL;
 }
 
 uint32_t es_sched_n_held_by(const struct es_sched *sched, uint32_t worker)
@@ -167,6 +186,25 @@ bool es_sched_is_held_by(const struct es_sched *sched, uint32_t worker, uint32_t
            sched->units[unit_id].state == ES_UNIT_HELD && sched->units[unit_id].worker == worker;
 }
 
+double es_sched_expected_s(const struct es_sched *sched, uint32_t unit_id)
+{
+    struct es_unit unit = es_grid_unit(sched->grid, unit_id);
+    if (sched->n_measured[unit.task] < MEASURED_ENOUGH)
+        return (double)NAN;
+    return es_cost_load(sched->cost, unit.checkpoint) +
+           es_cost_pass(sched->cost, unit.checkpoint, unit.task) +
+           es_cost_score(sched->cost, unit_id);
+}
+
+double es_sched_timeout_s(const struct es_sched *sched, uint32_t unit_id)
+{
+    double expected_s = es_sched_expected_s(sched, unit_id);
+    if (isnan(expected_s))
+        return 0;
+    return ldexp(fmax(TIMEOUT_TIMES * expected_s, TIMEOUT_LEAST_S),
+                 (int)sched->units[unit_id].n_failed);
+}
+
 bool es_sched_has_failed(const struct es_sched *sched, uint32_t unit_id)
 {
     return sched->units[unit_id].state == ES_UNIT_FAILED;
@@ -174,7 +212,12 @@ bool es_sched_has_failed(const struct es_sched *sched, uint32_t unit_id)
 
 uint32_t es_sched_attempt(const struct es_sched *sched, uint32_t unit_id)
 {
-    return sched->units[unit_id].n_failed + 1u;
+    return sched->units[unit_id].n_failed + sched->units[unit_id].n_retracted + 1u;
+}
+
+bool es_sched_is_last_attempt(const struct es_sched *sched, uint32_t unit_id)
+{
+    return sched->units[unit_id].n_failed + 1u >= sched->config.max_attempts;
 }
 
 bool es_sched_was_tried(const struct es_sched *sched, uint32_t unit_id)

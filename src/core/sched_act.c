@@ -9,6 +9,8 @@
 /* Holding so many times what would be given is too much. */
 #define OVERLONG 1.25
 #define INFINITE_SPEED 1e300
+/* A worker that may not probe what is due looks again so soon. */
+#define PROBE_TURN_S 1.0
 
 static void release_delayed(struct es_sched *sched, double now_s)
 {
@@ -24,11 +26,11 @@ static void release_delayed(struct es_sched *sched, double now_s)
     }
 }
 
-/* Appends units of one bundle to a worker's queue. */
-static void give(struct es_sched *sched, uint32_t worker, uint32_t bundle, const uint32_t *units,
-                 uint32_t n, double now_s, struct es_action *ret_action)
+void es_sched_give(struct es_sched *sched, uint32_t worker, uint32_t bundle, const uint32_t *units,
+                   uint32_t n, double now_s, struct es_action *ret_action)
 {
     uint32_t checkpoint = bundle / sched->n_tasks;
+    sched->is_last_call = false;
     if (sched->workers[worker].queue.n == 0)
         sched->workers[worker].since_s = now_s;
     for (uint32_t i = 0; i < n; i++) {
@@ -57,14 +59,14 @@ static double limit_s(const struct es_sched *sched, uint32_t worker, uint32_t bu
                 PIECE_PASSES * pass_s);
 }
 
-static void assign(struct es_sched *sched, uint32_t worker, uint32_t bundle, double now_s,
-                   struct es_action *ret_action)
+void es_sched_assign(struct es_sched *sched, uint32_t worker, uint32_t bundle, uint32_t n_most,
+                     double now_s, struct es_action *ret_action)
 {
     double most_s =
         fmin(limit_s(sched, worker, bundle, now_s), es_end_room_s(sched, bundle, worker));
-    uint32_t n = es_bundle_take(sched, bundle, worker, most_s, sched->n_layers, sched->layers);
+    uint32_t n = es_bundle_take(sched, bundle, worker, most_s, n_most, sched->layers);
     es_group_changed(sched, es_bundle_group(sched, bundle));
-    give(sched, worker, bundle, sched->layers, n, now_s, ret_action);
+    es_sched_give(sched, worker, bundle, sched->layers, n, now_s, ret_action);
 }
 
 /* Units that were recalled for this worker; all of one bundle. */
@@ -79,7 +81,7 @@ static void give_promised(struct es_sched *sched, uint32_t worker, double now_s,
         n++;
     }
     sched->n_promised -= n;
-    give(sched, worker, bundle, sched->layers, n, now_s, ret_action);
+    es_sched_give(sched, worker, bundle, sched->layers, n, now_s, ret_action);
 }
 
 /* Asks for the last unit that a worker has not begun, and for those before it of the same bundle
@@ -116,6 +118,12 @@ static void recall(struct es_sched *sched, uint32_t victim, uint32_t thief, doub
                                      .n_layers = n,
                                      .layers = sched->layers,
                                      .next_checkpoint = ES_GRID_NONE};
+}
+
+void es_sched_recall_all(struct es_sched *sched, uint32_t worker, double now_s,
+                         struct es_action *ret_action)
+{
+    recall(sched, worker, ES_NONE, -INFINITE_SPEED, INFINITE_SPEED, now_s, ret_action);
 }
 
 static void recall_for(struct es_sched *sched, uint32_t thief, uint32_t victim, double now_s,
@@ -166,8 +174,15 @@ static bool look_after(struct es_sched *sched, uint32_t worker, double now_s,
                        struct es_action *ret_action)
 {
     struct es_sched_worker *own = &sched->workers[worker];
+    if (own->away || es_sched_is_restricted(sched, worker))
+        return es_sched_look_after_suspect(sched, worker, now_s, ret_action);
     if (own->promised.n > 0 && own->victim == ES_NONE) {
         give_promised(sched, worker, now_s, ret_action);
+        return true;
+    }
+    uint32_t last = es_queue_recallable(sched, worker);
+    if (last != ES_NONE && es_blame_wants_back(sched->blame, last)) {
+        es_sched_recall_all(sched, worker, now_s, ret_action);
         return true;
     }
     if (es_queue_expect_longer(sched, worker, now_s) && own->group != ES_NONE)
@@ -176,14 +191,22 @@ static bool look_after(struct es_sched *sched, uint32_t worker, double now_s,
         es_queue_rest(sched, worker, now_s);
         return false;
     }
+    if (sched->blocked.n > 0 && es_sched_probe(sched, worker, false, now_s, ret_action))
+        return true;
     struct es_choice choice = es_sched_choose(sched, worker, now_s);
     if (choice.bundle != ES_NONE) {
-        assign(sched, worker, choice.bundle, now_s, ret_action);
+        es_sched_assign(sched, worker, choice.bundle, sched->n_layers, now_s, ret_action);
         return true;
     }
     if (choice.victim != ES_NONE) {
         recall_for(sched, worker, choice.victim, now_s, ret_action);
         return true;
+    }
+    if (sched->blocked.n > 0 && own->queue.n == 0) {
+        if (es_sched_probe(sched, worker, true, now_s, ret_action))
+            return true;
+        double due_s = es_blame_probe_due_s(sched->blame); /* past, if another is to probe it */
+        choice.retry_s = fmin(choice.retry_s, fmax(due_s, now_s + PROBE_TURN_S));
     }
     es_queue_rest(sched, worker, now_s);
     if (isfinite(choice.retry_s))
@@ -196,6 +219,10 @@ bool es_sched_next_action(struct es_sched *sched, double now_s, struct es_action
     sched->now_s = now_s;
     release_delayed(sched, now_s);
     es_end_set_aside(sched);
+    if (es_blame_outage(sched->blame) && sched->n_fresh == 0) {
+        es_blame_end_outage(sched->blame, now_s);
+        es_sched_carry_out(sched, now_s);
+    }
     while (sched->wake != ES_HEAP_EMPTY && -sched->wake_nodes[sched->wake].key <= now_s)
         if (look_after(sched, sched->wake, now_s, ret_action))
             return true;

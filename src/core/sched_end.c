@@ -139,9 +139,13 @@ int es_sched_set_end(struct es_sched *sched, double end_s, double now_s, struct 
 bool es_sched_is_stuck(struct es_sched *sched, double now_s)
 {
     if (isinf(sched->end_s) || sched->n_held + sched->n_delayed + sched->n_promised > 0 ||
-        sched->n_workers == 0 || sched->wake != ES_HEAP_EMPTY)
+        sched->n_workers == 0)
         return false;
     sched->now_s = now_s;
     release_late(sched); /* costs may have turned out lower since */
-    return sched->wake == ES_HEAP_EMPTY && sched->n_ready + sched->late.n > 0;
+    if (sched->wake == ES_HEAP_EMPTY)
+        return sched->n_ready + sched->late.n > 0;
+    /* They only wait for the next probe of what is blocked. */
+    return sched->n_ready == 0 && sched->late.n > 0 && sched->blocked.n > 0 &&
+           -sched->wake_nodes[sched->wake].key > now_s;
 }

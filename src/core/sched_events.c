@@ -13,6 +13,12 @@
 
 void es_sched_make_ready(struct es_sched *sched, uint32_t unit_id, double now_s)
 {
+    if (es_blame_n_covering(sched->blame, unit_id) > 0) {
+        sched->units[unit_id].state = ES_UNIT_BLOCKED;
+        es_unit_list_append(&sched->blocked, sched->units, unit_id);
+        es_blame_covered(sched->blame, unit_id, now_s);
+        return;
+    }
     uint32_t failed_on = sched->units[unit_id].failed_on;
     if (es_bundle_unit_allowed(sched, unit_id, failed_on))
         failed_on = ES_NONE; /* as if it had not */
@@ -48,7 +54,8 @@ static void count_out(struct es_sched *sched, uint32_t worker)
 int es_sched_join(struct es_sched *sched, uint32_t worker, double speed, double now_s,
                   struct es_err *err)
 {
-    if (es_queue_add_worker(sched, worker) < 0)
+    if (es_queue_add_worker(sched, worker) < 0 ||
+        es_blame_add_workers(sched->blame, sched->workers_cap) < 0)
         return es_err_nomem(err, "a worker joins");
     if (isnan(sched->start_s))
         sched->start_s = now_s;
@@ -69,6 +76,7 @@ int es_sched_join(struct es_sched *sched, uint32_t worker, double speed, double 
         .victim = ES_NONE,
     };
     count_in(sched, worker);
+    es_blame_set_active(sched->blame, worker, true);
     sched->fastest = fmax(sched->fastest, speed);
     es_queue_changed(sched, worker, now_s);
     return 0;
@@ -93,8 +101,7 @@ static void answered(struct es_sched *sched, uint32_t worker, double now_s)
         release_thief(sched, worker, now_s);
 }
 
-/* What a worker awaits from another, or was promised, goes to whoever wants it. */
-static void renounce(struct es_sched *sched, uint32_t worker, double now_s)
+void es_sched_renounce(struct es_sched *sched, uint32_t worker, double now_s)
 {
     struct es_sched_worker *own = &sched->workers[worker];
     if (own->victim != ES_NONE)
@@ -124,6 +131,17 @@ static void drop(struct es_sched *sched, uint32_t worker, uint32_t unit_id, doub
         answered(sched, worker, now_s);
 }
 
+void es_sched_drop_all(struct es_sched *sched, uint32_t worker, double now_s)
+{
+    struct es_sched_worker *own = &sched->workers[worker];
+    while (own->queue.n > 0) {
+        uint32_t unit_id = own->queue.first;
+        drop(sched, worker, unit_id, now_s);
+        sched->units[unit_id].tried = true;
+        es_sched_make_ready(sched, unit_id, now_s);
+    }
+}
+
 void es_sched_leave(struct es_sched *sched, uint32_t worker, double now_s)
 {
     if (worker >= sched->workers_cap || !sched->workers[worker].alive)
@@ -133,42 +151,54 @@ void es_sched_leave(struct es_sched *sched, uint32_t worker, double now_s)
     if (own->group != ES_NONE)
         es_group_changed(sched, own->group);
     own->alive = false;
-    if (!own->suspended)
+    if (!own->away)
         count_out(sched, worker);
-    renounce(sched, worker, now_s);
-    while (own->queue.n > 0) {
-        uint32_t unit_id = own->queue.first;
-        drop(sched, worker, unit_id, now_s);
-        sched->units[unit_id].tried = true;
-        es_sched_make_ready(sched, unit_id, now_s);
-    }
+    es_sched_renounce(sched, worker, now_s);
+    es_sched_drop_all(sched, worker, now_s);
+    es_blame_set_active(sched->blame, worker, false);
+    es_sched_carry_out(sched, now_s);
     wake_last_one(sched, now_s);
 }
 
-void es_sched_suspend(struct es_sched *sched, uint32_t worker, double now_s)
+void es_sched_go_away(struct es_sched *sched, uint32_t worker, unsigned why, double now_s)
 {
-    if (worker >= sched->workers_cap || !sched->workers[worker].alive ||
-        sched->workers[worker].suspended)
-        return;
     struct es_sched_worker *own = &sched->workers[worker];
+    unsigned before = own->away;
+    own->away |= why;
+    if (before)
+        return;
     es_queue_forget(sched, worker);
     if (own->group != ES_NONE)
         es_group_changed(sched, own->group);
-    own->suspended = true;
     count_out(sched, worker);
-    renounce(sched, worker, now_s);
+    es_sched_renounce(sched, worker, now_s);
     release_thief(sched, worker, now_s);
     wake_last_one(sched, now_s);
 }
 
-void es_sched_resume(struct es_sched *sched, uint32_t worker, double now_s)
+void es_sched_come_back(struct es_sched *sched, uint32_t worker, unsigned why, double now_s)
 {
-    if (worker >= sched->workers_cap || !sched->workers[worker].suspended ||
-        !sched->workers[worker].alive)
+    struct es_sched_worker *own = &sched->workers[worker];
+    unsigned before = own->away;
+    own->away &= ~why;
+    if (own->away & ES_AWAY_PAUSED)
+        es_queue_wake_at(sched, worker, es_blame_paused_until(sched->blame, worker));
+    if (own->away || !before)
         return;
-    sched->workers[worker].suspended = false;
     count_in(sched, worker);
     es_queue_changed(sched, worker, now_s);
+}
+
+void es_sched_suspend(struct es_sched *sched, uint32_t worker, double now_s)
+{
+    if (worker < sched->workers_cap && sched->workers[worker].alive)
+        es_sched_go_away(sched, worker, ES_AWAY_SILENT, now_s);
+}
+
+void es_sched_resume(struct es_sched *sched, uint32_t worker, double now_s)
+{
+    if (worker < sched->workers_cap && sched->workers[worker].alive)
+        es_sched_come_back(sched, worker, ES_AWAY_SILENT, now_s);
 }
 
 /* Learns how fast a worker is from how a unit's time differs from what was expected of it. */
@@ -189,7 +219,7 @@ static void learn_speed(struct es_sched *sched, uint32_t worker, uint32_t unit_i
     own->speed_variance = fmin(fmax(own_variance, SD_SPEED_LEAST * SD_SPEED_LEAST), 1);
     own->speed *= exp(-gain * fmin(fmax(surprise, -most), most));
     own->speed = fmin(fmax(own->speed, SLOWEST), FASTEST);
-    if (!own->suspended)
+    if (!own->away)
         sched->total_speed += own->speed - before;
     sched->fastest = fmax(sched->fastest, own->speed);
 }
@@ -224,30 +254,21 @@ void es_sched_done(struct es_sched *sched, uint32_t worker, uint32_t unit_id,
     sched->units[unit_id].state = ES_UNIT_DONE;
     if (!isnan(times->total_s))
         learn(sched, worker, unit_id, times);
+    if (isnan(times->total_s))
+        es_blame_found(sched->blame, unit_id);
+    else
+        es_blame_succeeded(sched->blame, worker, unit_id, now_s);
     if (fabs(times->total_s - expected_s) > SURPRISE_LEAST * expected_s)
         es_queue_reprice(sched, worker);
     es_queue_changed(sched, worker, now_s);
+    es_sched_carry_out(sched, now_s);
 }
 
-bool es_sched_is_last_try(uint32_t number, uint32_t max_attempts, bool may_retry)
+/* A failed unit waits for its next try, or has failed for good: whether it has. */
+static bool fail(struct es_sched *sched, uint32_t unit_id, bool may_retry, double now_s)
 {
-    return !may_retry || number >= max_attempts;
-}
-
-bool es_sched_failed(struct es_sched *sched, uint32_t worker, uint32_t unit_id, bool may_retry,
-                     double now_s)
-{
-    if (!es_sched_is_held_by(sched, worker, unit_id))
-        return true;
     struct es_unit_node *unit = &sched->units[unit_id];
-    drop(sched, worker, unit_id, now_s);
-    sched->workers[worker].done_checkpoint = ES_NONE; /* its evaluator may have died */
-    sched->workers[worker].done_bundle = ES_NONE;
-    es_queue_changed(sched, worker, now_s);
-    unit->n_failed++;
-    unit->tried = true;
-    unit->failed_on = worker;
-    if (es_sched_is_last_try(unit->n_failed, sched->config.max_attempts, may_retry)) {
+    if (!may_retry || unit->n_failed >= sched->config.max_attempts) {
         unit->state = ES_UNIT_FAILED;
         return true;
     }
@@ -261,19 +282,40 @@ bool es_sched_failed(struct es_sched *sched, uint32_t worker, uint32_t unit_id, 
     return false;
 }
 
-bool es_sched_forgive(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s)
+bool es_sched_failed(struct es_sched *sched, uint32_t worker, uint32_t unit_id, bool may_retry,
+                     uint32_t reason, double now_s)
 {
-    if (unit_id >= sched->n_units)
-        return false;
+    if (!es_sched_is_held_by(sched, worker, unit_id))
+        return true;
     struct es_unit_node *unit = &sched->units[unit_id];
-    bool is_failed = unit->state == ES_UNIT_FAILED;
-    if (unit->n_failed == 0 || unit->state == ES_UNIT_DONE ||
-        (is_failed && unit->failed_on != worker)) /* for good, on another */
-        return false;
-    unit->n_failed--;
-    if (is_failed)
-        es_sched_make_ready(sched, unit_id, now_s);
-    return is_failed;
+    drop(sched, worker, unit_id, now_s);
+    sched->workers[worker].done_checkpoint = ES_NONE; /* its evaluator may have died */
+    sched->workers[worker].done_bundle = ES_NONE;
+    const struct es_failure failure = {.worker = worker,
+                                       .unit_id = unit_id,
+                                       .reason = reason,
+                                       .is_first = unit->n_failed == 0,
+                                       .is_fresh_left = sched->n_fresh > 0};
+    unit->n_failed++;
+    unit->tried = true;
+    unit->failed_on = worker;
+    bool is_last = fail(sched, unit_id, may_retry, now_s);
+    es_blame_failed(sched->blame, &failure, now_s);
+    es_queue_changed(sched, worker, now_s); /* a doubtful one is to give the rest back */
+    es_sched_carry_out(sched, now_s);
+    return is_last;
+}
+
+void es_sched_failed_elsewhere(struct es_sched *sched, uint32_t worker, uint32_t unit_id,
+                               double now_s)
+{
+    if (!es_sched_is_held_by(sched, worker, unit_id))
+        return;
+    drop(sched, worker, unit_id, now_s);
+    sched->units[unit_id].state = ES_UNIT_FAILED;
+    sched->units[unit_id].failed_on = ES_NONE;      /* nothing here retracts it */
+    es_blame_covered(sched->blame, unit_id, now_s); /* no probe any more, if it was one */
+    es_queue_changed(sched, worker, now_s);
 }
 
 void es_sched_returned(struct es_sched *sched, uint32_t worker, uint32_t unit_id, double now_s)
@@ -341,5 +383,11 @@ bool es_sched_settle(struct es_sched *sched, uint32_t unit_id, bool is_done)
         return false;
     sched->n_parked--;
     sched->units[unit_id].state = is_done ? ES_UNIT_DONE : ES_UNIT_FAILED;
+    sched->units[unit_id].failed_on = ES_NONE; /* nothing here retracts it */
+    if (is_done)
+        es_blame_found(sched->blame, unit_id);
+    else
+        es_blame_covered(sched->blame, unit_id, sched->now_s);
+    es_sched_carry_out(sched, sched->now_s);
     return true;
 }

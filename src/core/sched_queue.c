@@ -14,6 +14,8 @@
 #define OVERDUE_PART 0.25
 #define OVERDUE_LEAST_S 0.01
 #define OVERDUE_TIMES 1.5
+/* Idle workers looked through for one that is trusted. */
+#define WOKEN_MOST 64
 /* Units of a queue whose costs are looked at again after a surprise. */
 #define REPRICED_MOST 32
 
@@ -191,7 +193,7 @@ void es_queue_changed(struct es_sched *sched, uint32_t worker, double now_s)
     struct es_sched_worker *own = &sched->workers[worker];
     struct es_group *group = own->group == ES_NONE ? NULL : &sched->groups[own->group];
     bool busy = own->queue.n > 0;
-    if (own->suspended)
+    if (own->away)
         return;
     if (busy != own->counted)
         es_queue_forget(sched, worker);
@@ -203,6 +205,8 @@ void es_queue_changed(struct es_sched *sched, uint32_t worker, double now_s)
         rank_as_victim(sched, worker, now_s);
         double hungry_at =
             own->queue.n < HELD_MOST ? own->end_s - wanted_s(sched, own, now_s) : (double)INFINITY;
+        if (es_sched_is_restricted(sched, worker)) /* it is to give the rest back */
+            hungry_at = now_s;
         es_queue_wake_at(sched, worker, fmin(hungry_at, overdue_at(sched, own)));
     } else {
         if (group)
@@ -304,6 +308,13 @@ void es_queue_remove(struct es_sched *sched, uint32_t worker, uint32_t unit_id, 
     }
 }
 
+static bool is_trusted(void *context, uint32_t worker)
+{
+    const struct es_sched *sched = context;
+    return es_blame_trust(sched->blame, worker) == ES_TRUST_FULL &&
+           sched->workers[worker].victim == ES_NONE;
+}
+
 void es_queue_wake_one(struct es_sched *sched, uint32_t group, uint32_t except, double now_s)
 {
     uint32_t *heaps[] = {&sched->groups[group].idle, &sched->idle};
@@ -319,6 +330,12 @@ void es_queue_wake_one(struct es_sched *sched, uint32_t group, uint32_t except, 
         if (first != ES_HEAP_EMPTY) {
             if (sched->workers[first].victim == ES_NONE)
                 es_queue_wake_at(sched, first, now_s);
+            if (es_blame_trust(sched->blame, first) == ES_TRUST_FULL)
+                return;
+            first = es_heap_find(nodes[i], heaps[i], WOKEN_MOST, is_trusted, sched);
+        }
+        if (first != ES_HEAP_EMPTY) {
+            es_queue_wake_at(sched, first, now_s);
             return;
         }
     }

@@ -12,6 +12,7 @@
  *     sched_group.c  how much is left of each group, and when its members will be through with it
  *     sched_choose.c which bundle a worker gets next, or from whom it takes
  *     sched_end.c    what can still end before the job does
+ *     sched_blame.c  what follows from blame's verdicts, and probes
  *     bundle.c       the pending layers of one (checkpoint, task)
  *
  * Whatever ranks bundles, groups or workers stands in a heap whose key is a point in time or a cost
@@ -20,6 +21,7 @@
 #ifndef ES_CORE_SCHED_STATE_H
 #define ES_CORE_SCHED_STATE_H
 
+#include "core/blame.h"
 #include "core/heap.h"
 #include "core/unitlist.h"
 #include "evalsweep/sched.h"
@@ -28,6 +30,7 @@
 
 #define ES_NONE ES_GRID_NONE
 #define ES_SCHED_N_DELAYED 32
+#define ES_SCHED_VERDICTS_MOST 256
 
 /* A policy: how work is grouped and ordered, and what a worker may do beyond its group. */
 struct es_policy_traits {
@@ -60,9 +63,12 @@ struct es_group {
     double counted_load_s; /* its part of es_sched.untouched_load_s */
 };
 
+/* Why a worker gets nothing. */
+enum { ES_AWAY_SILENT = 1, ES_AWAY_PAUSED = 2 };
+
 struct es_sched_worker {
     bool alive;
-    bool suspended; /* in no heap and no sum: gets nothing, and nobody waits for it */
+    unsigned away; /* AWAY_: in no heap and no sum: gets nothing, and nobody waits for it */
     double speed;
     double speed_variance;     /* of its logarithm */
     struct es_unit_list queue; /* the first one runs */
@@ -101,6 +107,12 @@ struct es_sched {
     double now_s;             /* of the last look for an action */
     double fastest;           /* speed of any worker so far */
     struct es_unit_list late; /* LATE units */
+    struct es_blame *blame;
+    struct es_unit_list blocked; /* BLOCKED units */
+    bool is_last_call;           /* for probes: nothing but BLOCKED units is left */
+    uint32_t n_fresh;            /* READY units that were never tried */
+    struct es_blame_verdict verdicts[ES_SCHED_VERDICTS_MOST]; /* not asked for yet */
+    uint32_t n_verdicts, next_verdict;
     struct es_heap_node *fit_nodes;   /* [n_bundles] */
     uint32_t fit;                     /* heap of bundles that have units: longest unit first */
     struct es_heap_node *short_nodes; /* [n_bundles] */
@@ -232,8 +244,40 @@ void es_queue_rest(struct es_sched *sched, uint32_t worker, double now_s);
 uint32_t es_queue_recallable(const struct es_sched *sched, uint32_t worker);
 
 /* sched_events.c */
-/* A unit is there to be taken, and somebody idle may want it. */
+/* A unit is there to be taken, and somebody idle may want it; or it is blocked. */
 void es_sched_make_ready(struct es_sched *sched, uint32_t unit_id, double now_s);
+/* A worker gets nothing from now on, for the reason AWAY_..., or comes back. */
+void es_sched_go_away(struct es_sched *sched, uint32_t worker, unsigned why, double now_s);
+void es_sched_come_back(struct es_sched *sched, uint32_t worker, unsigned why, double now_s);
+/* What a worker awaits from another, or was promised, goes to whoever wants it. */
+void es_sched_renounce(struct es_sched *sched, uint32_t worker, double now_s);
+/* What a worker holds is pending again. */
+void es_sched_drop_all(struct es_sched *sched, uint32_t worker, double now_s);
+
+/* sched_blame.c */
+
+/* Does what blame has decided. */
+void es_sched_carry_out(struct es_sched *sched, double now_s);
+/* Whether a worker gets single units only: it is not fully trusted, or there is an outage. */
+bool es_sched_is_restricted(const struct es_sched *sched, uint32_t worker);
+/* Finds something for such a worker, or one that is away; false: not now. */
+bool es_sched_look_after_suspect(struct es_sched *sched, uint32_t worker, double now_s,
+                                 struct es_action *ret_action);
+/* Has a worker probe what is blocked, if that is due; is_last: it has nothing else to do. */
+bool es_sched_probe(struct es_sched *sched, uint32_t worker, bool is_last, double now_s,
+                    struct es_action *ret_action);
+
+/* sched_act.c */
+
+/* Gives a worker units of a bundle: its part of what is left at most, and n_most. */
+void es_sched_assign(struct es_sched *sched, uint32_t worker, uint32_t bundle, uint32_t n_most,
+                     double now_s, struct es_action *ret_action);
+/* Appends units of one bundle to a worker's queue. */
+void es_sched_give(struct es_sched *sched, uint32_t worker, uint32_t bundle, const uint32_t *units,
+                   uint32_t n, double now_s, struct es_action *ret_action);
+/* Asks for all that a worker has not begun of the bundle that it would run last. */
+void es_sched_recall_all(struct es_sched *sched, uint32_t worker, double now_s,
+                         struct es_action *ret_action);
 
 /* sched_choose.c */
 struct es_choice {

@@ -18,6 +18,7 @@
 enum message_kind {
     MESSAGE_ASSIGN, /* to a worker */
     MESSAGE_RECALL,
+    MESSAGE_RESET,
     MESSAGE_DONE, /* to the coordinator */
     MESSAGE_FAILED,
     MESSAGE_RETURNED,
@@ -50,6 +51,7 @@ struct sim_worker {
     double begun_s;
     struct es_times times; /* of the running one */
     bool fails;
+    uint64_t n_failed;
     uint32_t checkpoint; /* loaded */
     uint32_t bundle;     /* passed last */
 };
@@ -67,6 +69,8 @@ struct sim {
     struct es_heap_node *end_nodes, *join_nodes, *leave_nodes; /* [n_workers] */
     uint32_t ends, joins, leaves;                              /* heaps by time */
     struct channel to_workers, to_coordinator;
+    uint32_t *unit_failed;       /* [n_units] attempts; NULL without faults, as the next */
+    uint32_t *checkpoint_failed; /* [n_workers * n_checkpoints] */
     bool no_memory;
     struct es_eta_log etas;
     struct es_sim_result result;
@@ -129,6 +133,27 @@ static struct es_times times_on(const struct sim *sim, struct sim_worker *own, u
     return times;
 }
 
+bool es_sim_is_faulty(const struct es_grid *grid, const struct es_sim_fault *faults,
+                      uint32_t n_faults, uint32_t worker, uint32_t unit_id, double now_s)
+{
+    struct es_unit unit = es_grid_unit(grid, unit_id);
+    struct es_rng rng;
+    for (uint32_t i = 0; i < n_faults; i++) {
+        const struct es_sim_fault *fault = &faults[i];
+        bool hits = fault->kind == ES_FAULT_OUTAGE ||
+                    (fault->kind == ES_FAULT_TASK && fault->index == unit.task) ||
+                    (fault->kind == ES_FAULT_CHECKPOINT && fault->index == unit.checkpoint) ||
+                    (fault->kind == ES_FAULT_WORKER && fault->index == worker);
+        if (fault->kind == ES_FAULT_UNIT) {
+            es_rng_init(&rng, unit_id + 1ULL);
+            hits = es_rng_unit(&rng) < fault->share;
+        }
+        if (hits && now_s >= fault->after_s && now_s < fault->after_s + fault->for_s)
+            return true;
+    }
+    return false;
+}
+
 static void begin_next(struct sim *sim, uint32_t worker)
 {
     struct sim_worker *own = &sim->workers[worker];
@@ -141,8 +166,13 @@ static void begin_next(struct sim *sim, uint32_t worker)
     own->begun_s = sim->now_s;
     double p = sim->config->failure_probability;
     own->fails = p > 0 && es_rng_unit(&sim->rng) < p;
-    double takes_s = own->times.load_s + (own->fails ? es_rng_unit(&sim->rng) : 1) *
-                                             (own->times.pass_s + own->times.score_s);
+    double part = own->fails ? es_rng_unit(&sim->rng) : 1;
+    if (es_sim_is_faulty(sim->grid, sim->config->faults, sim->config->n_faults, worker,
+                         own->running, sim->now_s)) {
+        own->fails = true;
+        part = sim->config->fault_takes;
+    }
+    double takes_s = own->times.load_s + part * (own->times.pass_s + own->times.score_s);
     es_heap_set(sim->end_nodes, &sim->ends, worker, -(sim->now_s + takes_s));
 }
 
@@ -163,11 +193,33 @@ static void account(struct sim *sim, uint32_t worker, bool ok)
                                                                        .ok = ok});
 }
 
+static void keep_most(uint64_t n, uint64_t *most)
+{
+    *most = n > *most ? n : *most;
+}
+
+static void count_failed(struct sim *sim, uint32_t worker)
+{
+    struct sim_worker *own = &sim->workers[worker];
+    struct es_sim_result *result = &sim->result;
+    result->n_failed_tries++;
+    result->failed_s += sim->now_s - own->begun_s;
+    keep_most(++own->n_failed, &result->n_failed_tries_most);
+    if (!sim->unit_failed)
+        return;
+    size_t pair = (size_t)worker * es_grid_n_checkpoints(sim->grid) +
+                  es_grid_unit(sim->grid, own->running).checkpoint;
+    keep_most(++sim->unit_failed[own->running], &result->n_failed_tries_most_unit);
+    keep_most(++sim->checkpoint_failed[pair], &result->n_failed_tries_most_checkpoint);
+}
+
 static void end_unit(struct sim *sim, uint32_t worker)
 {
     struct sim_worker *own = &sim->workers[worker];
     es_heap_remove(sim->end_nodes, &sim->ends, worker);
     account(sim, worker, !own->fails);
+    if (own->fails)
+        count_failed(sim, worker);
     if (!sim->config->reports_parts)
         own->times.load_s = own->times.pass_s = own->times.score_s = (double)NAN;
     report(sim, own->fails ? MESSAGE_FAILED : MESSAGE_DONE, worker, own->running);
@@ -190,6 +242,17 @@ static void answer_recall(struct sim *sim, uint32_t worker, uint32_t unit_id)
         }
 }
 
+/* It lets go of all that it holds, and begins anew. */
+static void reset(struct sim *sim, uint32_t worker)
+{
+    struct sim_worker *own = &sim->workers[worker];
+    es_heap_remove(sim->end_nodes, &sim->ends, worker);
+    if (own->running != NONE)
+        account(sim, worker, false);
+    own->running = own->checkpoint = own->bundle = NONE;
+    own->queue = ES_UNIT_LIST_EMPTY;
+}
+
 static void arrive_at_worker(struct sim *sim, const struct message *message)
 {
     struct sim_worker *own = &sim->workers[message->worker];
@@ -199,9 +262,26 @@ static void arrive_at_worker(struct sim *sim, const struct message *message)
         answer_recall(sim, message->worker, message->unit_id);
         return;
     }
+    if (message->kind == MESSAGE_RESET) {
+        reset(sim, message->worker);
+        return;
+    }
     es_unit_list_append(&own->queue, sim->units, message->unit_id);
     if (own->running == NONE)
         begin_next(sim, message->worker);
+}
+
+/* Those in quarantine are told. */
+static void hear_verdicts(struct sim *sim)
+{
+    struct es_blame_verdict verdict;
+    while (es_sched_next_verdict(sim->sched, &verdict)) {
+        if (verdict.kind == ES_BLAME_QUARANTINED)
+            send(sim, &sim->to_workers,
+                 (struct message){.kind = MESSAGE_RESET, .worker = verdict.suspect.worker});
+        if (sim->config->on_verdict)
+            sim->config->on_verdict(sim->config->context, &verdict, sim->now_s);
+    }
 }
 
 static void arrive_at_coordinator(struct sim *sim, const struct message *message)
@@ -210,12 +290,11 @@ static void arrive_at_coordinator(struct sim *sim, const struct message *message
     sim->result.n_messages++;
     switch (message->kind) {
     case MESSAGE_DONE:
+        sim->result.n_units_done += es_sched_is_held_by(sim->sched, worker, unit_id);
         es_sched_done(sim->sched, worker, unit_id, &message->times, sim->now_s);
-        sim->result.n_units_done++;
         break;
     case MESSAGE_FAILED:
-        sim->result.n_units_failed +=
-            es_sched_failed(sim->sched, worker, unit_id, true, sim->now_s);
+        (void)es_sched_failed(sim->sched, worker, unit_id, true, 0, sim->now_s);
         break;
     case MESSAGE_RETURNED:
         es_sched_returned(sim->sched, worker, unit_id, sim->now_s);
@@ -228,8 +307,10 @@ static void arrive_at_coordinator(struct sim *sim, const struct message *message
         break;
     case MESSAGE_ASSIGN:
     case MESSAGE_RECALL:
+    case MESSAGE_RESET:
         break;
     }
+    hear_verdicts(sim);
 }
 
 static int join(struct sim *sim, uint32_t worker, struct es_err *err)
@@ -300,8 +381,17 @@ static int happen(struct sim *sim, struct es_err *err)
     }
 }
 
+/* An outage that outlasts all patience. */
+static bool is_hopeless(const struct sim *sim)
+{
+    const struct es_suspect *outage = es_sched_outage(sim->sched);
+    return outage && sim->now_s - outage->since_s >=
+                         es_outage_patience_s(sim->config->outage_s, sim->result.n_units_done > 0);
+}
+
 static int run(struct sim *sim, struct es_err *err)
 {
+    bool has_ended = false;
     while (!es_sched_finished(sim->sched)) {
         int rc = happen(sim, err);
         if (rc < 0)
@@ -309,20 +399,22 @@ static int run(struct sim *sim, struct es_err *err)
         act(sim);
         if (sim->no_memory)
             return es_err_nomem(err, "simulating");
+        has_ended = es_sched_is_blocked(sim->sched, sim->now_s) || is_hopeless(sim);
+        if (has_ended)
+            break;
         if (es_eta_log_is_due(&sim->etas, sim->now_s))
             es_eta_log_add(&sim->etas, sim->now_s, es_sched_eta(sim->sched, sim->now_s));
         double next_s = fmin(heap_time(sim->end_nodes, sim->ends), arrival(&sim->to_workers));
         next_s = fmin(next_s, arrival(&sim->to_coordinator));
         next_s = fmin(next_s, heap_time(sim->join_nodes, sim->joins));
-        if (es_sched_n_workers(sim->sched) > 0) {
-            next_s = fmin(next_s, es_sched_deadline(sim->sched));
+        next_s = fmin(next_s, es_sched_deadline(sim->sched));
+        if (es_sched_n_workers(sim->sched) > 0)
             next_s = fmin(next_s, heap_time(sim->leave_nodes, sim->leaves));
-        }
         if (es_sched_finished(sim->sched) || isinf(next_s))
             break;
         sim->now_s = fmax(sim->now_s, next_s);
     }
-    if (!es_sched_finished(sim->sched) && es_sched_n_workers(sim->sched) > 0)
+    if (!has_ended && !es_sched_finished(sim->sched) && es_sched_n_workers(sim->sched) > 0)
         return es_err_set(err, ES_ERR_INTERNAL, "simulating", NULL,
                           "%u units are left and nothing happens any more",
                           es_sched_n_pending(sim->sched));
@@ -378,6 +470,13 @@ static bool allocate(struct sim *sim)
     sim->leave_nodes = es_mem_calloc(n, sizeof *sim->leave_nodes);
     if (!sim->workers || !sim->units || !sim->end_nodes || !sim->join_nodes || !sim->leave_nodes)
         return false;
+    if (sim->config->n_faults > 0) {
+        size_t n_pairs = (size_t)n * es_grid_n_checkpoints(sim->grid);
+        sim->unit_failed = es_mem_calloc(es_grid_n_units(sim->grid), sizeof *sim->unit_failed);
+        sim->checkpoint_failed = es_mem_calloc(n_pairs, sizeof *sim->checkpoint_failed);
+        if (!sim->unit_failed || !sim->checkpoint_failed)
+            return false;
+    }
     es_heap_init(sim->end_nodes, 0, n);
     es_heap_init(sim->join_nodes, 0, n);
     es_heap_init(sim->leave_nodes, 0, n);
@@ -408,6 +507,8 @@ static void clear(struct sim *sim)
     free(sim->end_nodes);
     free(sim->join_nodes);
     free(sim->leave_nodes);
+    free(sim->unit_failed);
+    free(sim->checkpoint_failed);
     free(sim->to_workers.ring);
     free(sim->to_coordinator.ring);
 }
@@ -431,6 +532,9 @@ int es_sim_run(const struct es_grid *grid, const uint8_t *pending, struct es_cos
         rc = run(&sim, err);
     if (rc == 0) {
         sim.result.makespan_s = sim.now_s;
+        sim.result.n_units_blocked = es_sched_n_blocked(sim.sched);
+        for (uint32_t id = 0; id < es_grid_n_units(grid); id++)
+            sim.result.n_units_failed += es_sched_has_failed(sim.sched, id);
         sim.result.idle_s =
             fmax(config->n_workers * sim.now_s - sim.result.work_s - sim.result.load_s, 0);
         sim.result.eta_good = es_eta_log_share(&sim.etas, sim.now_s, ETA_FROM, ETA_WITHIN);

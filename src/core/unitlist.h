@@ -10,6 +10,7 @@ enum es_unit_state {
     ES_UNIT_DELAYED,  /* failed, waits for its next try */
     ES_UNIT_PROMISED, /* given back for another worker, which gets it next */
     ES_UNIT_LATE,     /* could not end before the job does */
+    ES_UNIT_BLOCKED,  /* of a task or checkpoint under suspicion */
     ES_UNIT_HELD,     /* in a worker's queue */
     ES_UNIT_PARKED,   /* another job has it; in no list */
     ES_UNIT_DONE,
@@ -32,12 +33,15 @@ struct es_unit_node {
         float expected_s; /* HELD: what the holder's queue was charged, for a worker of speed 1 */
         float ready_s;    /* DELAYED: until when, since the scheduler's first event */
     } u;
-    unsigned n_failed : 16;
-    unsigned state : 8;  /* enum es_unit_state */
-    unsigned recall : 3; /* HELD: enum es_unit_recall */
-    unsigned tried : 1;  /* failed once, or was held by a worker that left */
-    unsigned pays : 4;   /* HELD: enum es_cost_paid, as expected */
+    unsigned n_failed : 10;   /* attempts that count; more than retries can be */
+    unsigned n_retracted : 6; /* and that do not, ES_RETRACTED_MOST at most */
+    unsigned state : 8;       /* enum es_unit_state */
+    unsigned recall : 3;      /* HELD: enum es_unit_recall */
+    unsigned tried : 1;       /* failed once, or was held by a worker that left */
+    unsigned pays : 4;        /* HELD: enum es_cost_paid, as expected */
 };
+
+enum { ES_RETRACTED_MOST = 63 };
 
 struct es_unit_list {
     uint32_t first; /* ES_GRID_NONE: empty */

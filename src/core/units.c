@@ -391,6 +391,15 @@ int es_units_set_result(struct es_units *units, uint32_t unit_id, enum es_status
     return 0;
 }
 
+int es_units_set_pending(struct es_units *units, uint32_t unit_id, const struct es_result *failed,
+                         struct es_result *scratch)
+{
+    es_result_reset(scratch);
+    es_result_add_failed(scratch, failed);
+    return scratch->failed ? ES_ERR_NOMEM
+                           : es_units_set_result(units, unit_id, ES_STATUS_PENDING, scratch, NULL);
+}
+
 void es_units_reset(struct es_units *units, uint32_t unit_id)
 {
     struct es_units_columns *columns = &units->columns;

@@ -45,6 +45,7 @@ struct es_evaluator {
     bool terminated;             /* it was sent SIGTERM or SIGKILL */
     enum es_outcome_kind ending; /* why its end was begun from here; NONE: it was not */
     const char *fault;           /* GARBAGE: what it did */
+    double timeout_s;            /* of the unit; 0: none */
     int64_t term_ns;             /* when it gets SIGTERM: timeout, or end of grace */
     int64_t kill_ns;             /* when it gets SIGKILL */
     struct es_outcome outcome;
@@ -187,7 +188,7 @@ static void describe_end(struct es_evaluator *evaluator, enum es_outcome_kind ki
     char *text = evaluator->outcome.exit_text;
     size_t size_bytes = sizeof evaluator->outcome.exit_text;
     if (kind == ES_OUTCOME_TIMEOUT)
-        (void)snprintf(text, size_bytes, "timeout after %g s", evaluator->spec.timeout_s);
+        (void)snprintf(text, size_bytes, "timeout after %g s", evaluator->timeout_s);
     else if (kind == ES_OUTCOME_GARBAGE)
         (void)snprintf(text, size_bytes, "%s", evaluator->fault);
     else
@@ -425,9 +426,9 @@ int es_evaluator_begin(struct es_evaluator *evaluator, const struct es_evaluator
         return rc;
     es_log_begin(&evaluator->log, request->output_dir_fd);
     evaluator->busy = true;
-    if (evaluator->spec.timeout_s > 0)
-        evaluator->term_ns =
-            es_clock_after_ns(evaluator->outcome.begun_ns, evaluator->spec.timeout_s);
+    evaluator->timeout_s = request->timeout_s;
+    if (evaluator->timeout_s > 0)
+        evaluator->term_ns = es_clock_after_ns(evaluator->outcome.begun_ns, evaluator->timeout_s);
     send_request(evaluator);
     return 0;
 }

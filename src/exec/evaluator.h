@@ -41,7 +41,6 @@ struct es_evaluator_spec {
     const struct es_env_pair *env; /* [n_env] set on top of the cleaned environment */
     size_t n_env;
     const char *run_dir;
-    double timeout_s;       /* of one unit; 0: none */
     double kill_after_s;    /* between SIGTERM and SIGKILL */
     size_t log_limit_bytes; /* of one unit's log.txt; 0: none */
 };
@@ -58,6 +57,7 @@ struct es_evaluator_request {
     const int32_t *bundle; /* [n_bundle] layers of the bundle */
     size_t n_bundle;
     const char *next_checkpoint; /* or NULL */
+    double timeout_s;            /* 0: none */
 };
 
 enum es_evaluator_state {

@@ -1,6 +1,5 @@
 #include "mpi/attempt.h"
 
-#include "evalsweep/sched.h"
 #include "run/folder.h"
 #include "run/lease.h"
 #include "run/marker.h"
@@ -92,12 +91,6 @@ static int write_marker(struct es_attempt *attempt, const char *name, const char
                            attempt->job->run.fsync, &attempt->entry.marker, err);
 }
 
-static bool is_last_try(const struct es_attempt *attempt)
-{
-    return es_sched_is_last_try(attempt->number, attempt->job->evaluator.retries + 1,
-                                attempt->entry.may_retry);
-}
-
 /* Takes over the tries that a failed.json tells of. It stays until the marker is there. */
 static void take_earlier(struct es_attempt *attempt)
 {
@@ -112,7 +105,7 @@ static void fail(struct es_attempt *attempt, const char *reason, const struct es
 {
     stamp(attempt, es_clock_mono_ns());
     set_reason(&attempt->result, reason);
-    attempt->result.is_interim = !is_last_try(attempt);
+    attempt->result.is_interim = !attempt->is_last && attempt->entry.may_retry;
     take_earlier(attempt);
     if (attempt->dir_fd >= 0)
         (void)write_marker(attempt, ES_FAILED_NAME, outcome ? outcome->exit_text : "",
@@ -226,6 +219,9 @@ static int hand_over(struct es_attempt *attempt, const struct es_backlog_bundle 
         .next_checkpoint = bundle->head.next_checkpoint == ES_GRID_NONE
                                ? NULL
                                : es_grid_checkpoint(grid, bundle->head.next_checkpoint),
+        .timeout_s = isnan(attempt->job->evaluator.timeout_s)
+                         ? bundle->layers[bundle->n_begun - 1].timeout_s
+                         : attempt->job->evaluator.timeout_s,
     };
     return es_evaluator_begin(attempt->evaluator, &request, err);
 }
@@ -239,6 +235,7 @@ void es_attempt_begin(struct es_attempt *attempt, struct es_unit unit, uint32_t 
     attempt->begun_ns = es_clock_mono_ns();
     attempt->is_running = true;
     attempt->was_tried = bundle->layers[bundle->n_begun - 1].was_tried;
+    attempt->is_last = bundle->layers[bundle->n_begun - 1].is_last;
     attempt->has_lease = attempt->has_lease && bundle->n_begun > 1;
     attempt->entry = (struct es_result_entry){
         .unit_id = es_grid_id(attempt->job->grid, unit),

@@ -35,6 +35,7 @@ struct es_attempt {
     bool is_running;
     bool has_lease;       /* of the bundle, as it was assigned, that the unit is of */
     bool was_tried;       /* or may have been, by this driver: a failed.json is its own */
+    bool is_last;         /* should it fail, the unit has */
     bool was_interrupted; /* the job drains: an end without a result is no failure */
     struct es_unit unit;
     uint32_t number; /* of the try, from 1 */

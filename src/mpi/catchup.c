@@ -101,16 +101,22 @@ int es_catch_up_previous(const struct es_company_config *config, const char *run
     return rc;
 }
 
-int es_catch_up(const struct es_company_config *config, const char *run_dir, struct es_units *units,
-                struct es_progress *progress, uint8_t *has_line, const uint8_t *is_lost,
-                struct es_err *err)
+int es_catch_up_units(const struct es_company_config *config, const char *run_dir,
+                      struct es_units *units, const uint8_t *is_lost, struct es_err *err)
 {
     struct es_scan_options options = {
         .not_before_ns = config->not_before_ns, .look_for_failed = true, .stays_failed = is_lost};
     struct es_scan_summary summary;
     if (!config->keeps_failed)
         options.failed_not_before_ns = config->started_ns;
-    int rc = es_scan(run_dir, config->layout, &options, units, &summary, err);
+    return es_scan(run_dir, config->layout, &options, units, &summary, err);
+}
+
+int es_catch_up(const struct es_company_config *config, const char *run_dir, struct es_units *units,
+                struct es_progress *progress, uint8_t *has_line, const uint8_t *is_lost,
+                struct es_err *err)
+{
+    int rc = es_catch_up_units(config, run_dir, units, is_lost, err);
     memset(has_line, 0, es_units_columns(units).n_units);
     return rc < 0 ? rc : add_missing(config, run_dir, units, progress, has_line, err);
 }

@@ -8,11 +8,14 @@
 #include "mpi/company.h"
 #include "run/progress.h"
 
-/* Adds lines (in memory: es_progress_flush writes them) for what this run's drivers finished that
- * has none yet. has_line[unit] (borrowed, brought up to date): whose lines are added or written
- * already. is_lost[unit]: failed for good on this driver, which stays so where no failed.json could
- * be written.
- */
+/* Brings the table up to date from the markers. is_lost[unit]: failed for good on this driver,
+ * which stays so where no failed.json could be written. */
+int es_catch_up_units(const struct es_company_config *config, const char *run_dir,
+                      struct es_units *units, const uint8_t *is_lost, struct es_err *err);
+
+/* The same; and adds lines (in memory: es_progress_flush writes them) for what this run's drivers
+ * finished that has none yet. has_line[unit] (borrowed, brought up to date): whose lines are added
+ * or written already. */
 int es_catch_up(const struct es_company_config *config, const char *run_dir, struct es_units *units,
                 struct es_progress *progress, uint8_t *has_line, const uint8_t *is_lost,
                 struct es_err *err);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RETRY_DELAY_S 1.0
 /* What others do is asked after so often, once nothing is left but that. */
 #define NEWS_INTERVAL_S 0.2
 
@@ -136,7 +135,11 @@ static void run(struct es_coordinator *c)
         if (!c->stopping.is_stopping && c->roster.n_expected == 0) {
             es_coordinator_act(c);
             es_coordinator_stop_if_stuck(c);
+            c->is_blocked_out =
+                es_sched_is_blocked(c->sched, es_clock_mono_s()) || es_coordinator_is_hopeless(c);
+            es_coordinator_watch_outage(c);
         }
+        es_coordinator_tell_untold(c, false);
         es_coordinator_report(c, false);
         if (!es_coordinator_has_ended(c))
             wait_for_events(c, next_due_s(c));
@@ -144,11 +147,12 @@ static void run(struct es_coordinator *c)
     if (c->stopping.is_stopping && c->outcome.ending == ES_ENDING_FINISHED &&
         !es_sched_finished(c->sched))
         c->outcome.ending = ES_ENDING_STOPPED;
-    for (uint32_t r = 0; r < c->roster.n_ranks; r++)
-        es_coordinator_confirm_failures(c, r);
-    c->outcome.failure = es_failures_commonest(c->failures);
+    es_coordinator_tell_untold(c, true);
+    es_coordinator_settle_all(c);
+    c->outcome.failure = es_failures_most_frequent(c->failures);
     es_coordinator_tell_end(c);
     es_coordinator_report(c, true);
+    es_coordinator_end_suspects(c);
     send_quit(c);
     wait_for_byes(c);
 }
@@ -172,7 +176,8 @@ static int prepare(struct es_coordinator *c, struct es_err *err)
         .policy = config->job->schedule.policy,
         .n_static = config->transport->size - !config->job->resources.coordinator_works,
         .max_attempts = config->job->evaluator.retries + 1,
-        .retry_delay_s = RETRY_DELAY_S,
+        .max_bundles_failed = config->job->limits.max_consecutive_failures,
+        .retry_delay_s = ES_SCHED_RETRY_DELAY_S,
         .from_end = config->has_joined,
         .prefetch_s = ES_SCHED_PREFETCH_S,
     };
@@ -182,17 +187,29 @@ static int prepare(struct es_coordinator *c, struct es_err *err)
     c->assign = es_mem_calloc(c->roster.n_ranks, sizeof *c->assign);
     c->worker_states = es_mem_calloc(c->roster.n_ranks, sizeof *c->worker_states);
     c->layers = es_mem_calloc(es_grid_n_layers(c->grid), sizeof *c->layers);
-    if (!c->assign || !c->worker_states || !c->layers)
+    c->n_suspects_most = c->roster.n_ranks + ES_BLOCKED_MOST + 1;
+    c->suspects = es_mem_calloc(c->n_suspects_most, sizeof *c->suspects);
+    c->suspect_units = es_mem_calloc(c->n_suspects_most, sizeof *c->suspect_units);
+    c->suspect_states = es_mem_calloc(c->n_suspects_most, sizeof *c->suspect_states);
+    if (!c->assign || !c->worker_states || !c->layers || !c->suspects || !c->suspect_units ||
+        !c->suspect_states)
         return es_err_nomem(err, "preparing the run");
-    rc = es_job_text(config->job, &c->job_text.data, &c->job_text.len, err);
+    rc = es_layout_create(config->job->layout, &c->layout, err);
+    if (rc == 0)
+        rc = es_job_text(config->job, &c->job_text.data, &c->job_text.len, err);
     if (rc == 0)
         rc = es_sched_create(c->grid, &sched_config, config->cost, &c->sched, err);
     for (uint32_t i = 0; rc == 0 && i < config->n_pending; i++)
         rc = es_sched_add(c->sched, config->pending[i], err);
     if (rc == 0)
-        rc = es_failures_create(c->roster.n_ranks, config->job->limits.max_consecutive_failures,
-                                c->sched, config->recorder, &c->failures, err);
-    return rc < 0 ? rc : start_pulse(c, err);
+        rc = es_failures_create(c->roster.n_ranks, c->sched, config->recorder, &c->failures, err);
+    if (rc < 0)
+        return rc;
+    for (uint32_t i = 0; i < config->n_suspects; i++) {
+        es_sched_suspect(c->sched, &config->suspects[i], es_clock_mono_s());
+        es_coordinator_hear_verdicts(c);
+    }
+    return start_pulse(c, err);
 }
 
 int es_coordinator_run(const struct es_coordinator_config *config,
@@ -213,11 +230,14 @@ int es_coordinator_run(const struct es_coordinator_config *config,
         if (config->job->limits.time_limit_s > 0)
             es_coordinator_set_end(&c, config->started_s + config->job->limits.time_limit_s);
         run(&c);
-        c.outcome.forgiven = es_failures_take_forgiven(c.failures, &c.outcome.n_forgiven);
+        c.outcome.disowned = es_failures_take_disowned(c.failures, &c.outcome.n_disowned);
         *ret_outcome = c.outcome;
         ret_outcome->state.why_ended = NULL;
         ret_outcome->state.workers = NULL;
         ret_outcome->state.n_workers = 0;
+        ret_outcome->state.suspects = NULL;
+        ret_outcome->state.n_suspects = 0;
+        ret_outcome->state.layout = NULL;
         rc = c.fault.code;
         if (rc < 0 && err)
             *err = c.fault;
@@ -232,9 +252,21 @@ int es_coordinator_run(const struct es_coordinator_config *config,
     es_buf_clear(&c.job_text);
     free(c.layers);
     free(c.worker_states);
+    free(c.suspects);
+    free(c.suspect_units);
+    free(c.suspect_states);
+    es_layout_free(c.layout);
     free(c.assign);
     es_roster_clear(&c.roster);
     return rc;
+}
+
+void es_coordinator_outcome_clear(struct es_coordinator_outcome *outcome)
+{
+    free(outcome->disowned);
+    free(outcome->suspects_json);
+    free(outcome->suspects_text);
+    *outcome = (struct es_coordinator_outcome){0};
 }
 
 void es_coordinator_send_exit(struct es_transport *transport, const struct es_exit *exit)

@@ -20,6 +20,8 @@ struct es_coordinator_config {
     const struct es_job *job;
     const uint32_t *pending; /* [n_pending] ids of the units to run */
     uint32_t n_pending;
+    const struct es_suspect *suspects; /* [n_suspects] what an earlier start had blocked */
+    uint32_t n_suspects;
     struct es_counts counts; /* of the whole grid, before the start */
     struct es_cost *cost;    /* what is known of costs; taught while the run goes on */
     struct es_transport *transport;
@@ -48,19 +50,22 @@ struct es_coordinator_config {
 
 /* How a run ended. */
 enum es_ending {
-    ES_ENDING_FINISHED,     /* nothing is left: done, or failed for good */
+    ES_ENDING_FINISHED,     /* nothing is left: done, failed for good, or blocked */
     ES_ENDING_LEFT,         /* what is left is being done by other drivers, who have the run now */
-    ES_ENDING_STOPPED,      /* by a signal or the time limit, with work left */
+    ES_ENDING_STOPPED,      /* by a signal, the time limit or an outage, with work left */
+    ES_ENDING_NOTHING_DONE, /* nothing ever succeeded */
     ES_ENDING_NO_WORKER,    /* none is left that can work */
     ES_ENDING_CANNOT_START, /* the evaluator or the devices, before any unit */
 };
 
 struct es_coordinator_outcome {
     enum es_ending ending;
-    struct es_common_failure failure; /* the commonest */
-    uint32_t *forgiven; /* [n_forgiven] units that failed.json may call failed although they did not
-                           fail for good; the caller frees it */
-    size_t n_forgiven;
+    struct es_common_failure failure; /* the most frequent */
+    uint32_t *disowned; /* [n_disowned] units that failed.json may call failed although they did not
+                           fail for good */
+    size_t n_disowned;
+    char *suspects_json;       /* as es_status_suspects_json has it; NULL: no memory, as the next */
+    char *suspects_text;       /* a line for each */
     char why_ended[600];       /* with work left; else empty */
     uint32_t n_silent;         /* ranks that were not heard at the end, dead most likely */
     struct es_run_state state; /* the last; its pointers are not valid any more */
@@ -71,6 +76,9 @@ struct es_coordinator_outcome {
  * CANNOT_START) or for an internal failure. */
 int es_coordinator_run(const struct es_coordinator_config *config,
                        struct es_coordinator_outcome *ret_outcome, struct es_err *err);
+
+/* Releases what the outcome holds. */
+void es_coordinator_outcome_clear(struct es_coordinator_outcome *outcome);
 
 /* Tells all other ranks to end. */
 void es_coordinator_send_exit(struct es_transport *transport, const struct es_exit *exit);

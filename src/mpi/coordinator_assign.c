@@ -3,6 +3,8 @@
 
 #include "sys/clock.h"
 
+#include <math.h>
+
 /* An ASSIGN message is sent at this size, and anyway when there is nothing more to assign. */
 #define ASSIGN_BYTES 65536
 
@@ -19,9 +21,14 @@ static void assign(struct es_coordinator *c, const struct es_action *action)
                                     action->n_layers};
     for (uint32_t i = 0; i < action->n_layers; i++) {
         struct es_unit unit = {action->checkpoint, action->layers[i], action->task};
+        uint32_t unit_id = es_grid_id(c->grid, unit);
         c->layers[i] = (struct es_wire_layer){
-            action->layers[i], es_sched_attempt(c->sched, es_grid_id(c->grid, unit)),
-            es_sched_was_tried(c->sched, es_grid_id(c->grid, unit))};
+            .layer = action->layers[i],
+            .attempt = es_sched_attempt(c->sched, unit_id),
+            .was_tried = es_sched_was_tried(c->sched, unit_id),
+            .is_last = es_sched_is_last_attempt(c->sched, unit_id),
+            .timeout_s = (uint32_t)fmin(es_sched_timeout_s(c->sched, unit_id), UINT32_MAX),
+        };
     }
     if (buf->len == 0 && !buf->failed)
         es_assign_begin(buf);
@@ -50,7 +57,9 @@ void es_coordinator_act(struct es_coordinator *c)
             assign(c, &action);
         else
             recall(c, &action);
+        es_coordinator_hear_verdicts(c);
     }
+    es_coordinator_hear_verdicts(c);
     for (uint32_t r = 0; r < c->roster.n_ranks; r++)
         flush_assign(c, r);
 }

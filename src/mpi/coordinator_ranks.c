@@ -37,15 +37,6 @@ static void configure_all(struct es_coordinator *c)
             send_config(c, r);
 }
 
-static void forgive(struct es_coordinator *c, uint32_t worker)
-{
-    uint32_t n = es_failures_forgive(c->failures, worker, es_clock_mono_s());
-    c->outcome.state.n_retries += n;
-    if (n > 0)
-        es_coordinator_note(c, true, "%u unit%s that failed on worker %u %s pending again", n,
-                            n == 1 ? "" : "s", worker, n == 1 ? "is" : "are");
-}
-
 void es_coordinator_take_hello(struct es_coordinator *c, uint32_t source,
                                const struct es_message *message)
 {
@@ -68,9 +59,8 @@ static bool remove_worker(struct es_coordinator *c, uint32_t rank, enum es_rank_
 {
     struct es_rank *from = &c->roster.ranks[rank];
     es_coordinator_note(c, true, "worker %u on %s is out: %s", rank, host_of(c, rank), why);
-    if (from->state == ES_RANK_READY)
-        es_sched_leave(c->sched, rank, es_clock_mono_s());
-    forgive(c, rank);
+    es_sched_leave(c->sched, rank, es_clock_mono_s());
+    es_coordinator_hear_verdicts(c);
     from->state = state;
     from->is_out = true;
     es_buf_reset(&c->assign[rank]);
@@ -108,6 +98,8 @@ void es_coordinator_take_ready(struct es_coordinator *c, uint32_t source,
         from->state = ES_RANK_READY;
         from->is_out = false;
         c->was_ready = true;
+        if (es_sched_is_there(c->sched, source))
+            return; /* it was quarantined, and has dropped what it held */
         es_roster_describe(&c->roster, source, text, sizeof text);
         es_coordinator_note(c, false, "worker %u: %s", source, text);
         if (!c->stopping.is_stopping &&

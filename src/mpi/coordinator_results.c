@@ -6,14 +6,6 @@
 #include <math.h>
 #include <stdio.h>
 
-void es_coordinator_confirm_failures(struct es_coordinator *c, uint32_t worker)
-{
-    uint32_t n = es_failures_confirm(c->failures, worker);
-    c->outcome.state.counts.pending -= n;
-    c->outcome.state.counts.failed += n;
-    c->outcome.state.n_evaluated += n;
-}
-
 static bool is_held(struct es_coordinator *c, uint32_t worker, const struct es_result_entry *entry)
 {
     return entry->unit_id < es_grid_n_units(c->grid) &&
@@ -40,34 +32,9 @@ static void take_done(struct es_coordinator *c, uint32_t worker,
         times.total_s = (double)NAN;
     } else {
         c->outcome.state.n_evaluated++;
-        es_coordinator_confirm_failures(c, worker);
     }
     es_sched_done(c->sched, worker, entry->unit_id, &times, es_clock_mono_s());
-}
-
-/* Unit after unit failed on a worker: a bad GPU or node must not fail the whole sweep. */
-static void take_out(struct es_coordinator *c, uint32_t worker)
-{
-    char why[400];
-    (void)snprintf(why, sizeof why, "%u units in a row failed on it (device %s)",
-                   c->config->job->limits.max_consecutive_failures, c->roster.ranks[worker].device);
-    es_drain_encode(0, &c->message);
-    es_coordinator_send(c, worker, &c->message);
-    es_coordinator_lose(c, worker, why);
-}
-
-static void take_failed(struct es_coordinator *c, uint32_t worker,
-                        const struct es_result_entry *entry)
-{
-    char unit[600];
-    es_grid_unit_text(c->grid, entry->unit_id, unit, sizeof unit);
-    bool is_last =
-        es_sched_failed(c->sched, worker, entry->unit_id, entry->may_retry, es_clock_mono_s());
-    es_coordinator_note(c, is_last, "%s failed on worker %u (try %d%s): %s", unit, worker,
-                        c->result.attempt, is_last ? ", the last" : "",
-                        es_result_text(&c->result, c->result.reason));
-    c->outcome.state.n_retries += !is_last;
-    (void)es_failures_add(c->failures, worker, entry, &c->result, is_last, &c->fault);
+    es_coordinator_hear_verdicts(c);
 }
 
 /* Another driver saw it fail for good. */
@@ -80,7 +47,7 @@ static void count_failed_elsewhere(struct es_coordinator *c)
 
 static void take_found_failed(struct es_coordinator *c, uint32_t worker, uint32_t unit_id)
 {
-    (void)es_sched_failed(c->sched, worker, unit_id, false, es_clock_mono_s());
+    es_sched_failed_elsewhere(c->sched, worker, unit_id, es_clock_mono_s());
     count_failed_elsewhere(c);
 }
 
@@ -112,7 +79,7 @@ static void take_entry(struct es_coordinator *c, uint32_t worker,
         take_done(c, worker, entry);
         break;
     case ES_RESULT_FAILED:
-        take_failed(c, worker, entry);
+        es_coordinator_take_failed(c, worker, entry);
         break;
     case ES_RESULT_RETURNED:
         es_sched_returned(c->sched, worker, entry->unit_id, es_clock_mono_s());
@@ -157,8 +124,6 @@ void es_coordinator_take_results(struct es_coordinator *c, uint32_t source,
         return; /* the recorder would believe it */
     if (is_news)
         es_recorder_add(c->config->recorder, message);
-    if (es_failures_is_bad(c->failures, source)) /* not before: all of the message was its own */
-        take_out(c, source);
 }
 
 static void take_news_entry(struct es_coordinator *c, const struct es_result_entry *entry)
@@ -186,10 +151,11 @@ void es_coordinator_mind_others(struct es_coordinator *c)
             take_news_entry(c, &entry);
         es_message_clear(&message);
     }
-    bool is_through =
-        es_sched_n_pending(c->sched) + es_sched_n_held(c->sched) == 0 && !c->stopping.is_stopping;
-    for (uint32_t r = 0; is_through && r < c->roster.n_ranks; r++)
-        es_coordinator_confirm_failures(c, r); /* what is in doubt counts at the end */
+    es_coordinator_hear_verdicts(c);
+    bool is_through = es_sched_n_pending(c->sched) == es_sched_n_blocked(c->sched) &&
+                      es_sched_n_held(c->sched) == 0 && !c->stopping.is_stopping;
+    if (is_through)
+        es_coordinator_settle_all(c); /* what may still be retracted counts at the end */
     es_recorder_want_to_leave(c->config->recorder, is_through ? es_sched_n_parked(c->sched) : 0);
     if (c->outcome.ending == ES_ENDING_FINISHED && es_recorder_has_left(c->config->recorder))
         c->outcome.ending = ES_ENDING_LEFT;

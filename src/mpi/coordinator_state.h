@@ -4,6 +4,7 @@
  *     coordinator_ranks.c    who is there: greeting, configuring, losing, hearing again
  *     coordinator_results.c  what became of units
  *     coordinator_assign.c   what the scheduler decided, on its way to the workers
+ *     coordinator_blame.c    failures, and what is found to be at fault
  *     coordinator_view.c     what people see
  *     coordinator_stop.c     signals, the time limit, and whether the run is at its end
  *
@@ -18,6 +19,7 @@
 #include "mpi/ratemeter.h"
 #include "mpi/roster.h"
 #include "mpi/stopping.h"
+#include "run/layout.h"
 
 /* What a worker gets beyond its grace to answer, before the job goes on without it. */
 #define ES_COORDINATOR_BYE_TIMEOUT_S 30.0
@@ -36,6 +38,14 @@ struct es_coordinator {
     struct es_result result;      /* scratch */
     struct es_ratemeter rate;
     struct es_worker_state *worker_states; /* [n_ranks] scratch */
+    struct es_layout *layout;
+    uint32_t n_suspects_most;
+    struct es_suspect *suspects; /* [n_suspects_most] scratch, as the next two */
+    uint32_t *suspect_units;
+    struct es_suspect_state *suspect_states;
+    uint32_t n_untold; /* failed attempts that nobody was told of */
+    double untold_due_s;
+    bool is_blocked_out; /* all that is left is blocked */
     struct es_coordinator_outcome outcome;
     struct es_stopping stopping;
     double report_due_s;
@@ -74,11 +84,29 @@ bool es_coordinator_is_silent(const struct es_coordinator *c, uint32_t rank);
 /* The message goes to the recorder and is empty then, unless nothing of it counts. */
 void es_coordinator_take_results(struct es_coordinator *c, uint32_t source,
                                  struct es_message *message);
-/* What failed on a worker counts, now that it is known to be good or the run is at its end. */
-void es_coordinator_confirm_failures(struct es_coordinator *c, uint32_t worker);
 /* Takes in what the recorder found out of other drivers' units; leaves the run to them when nothing
  * else is left. */
 void es_coordinator_mind_others(struct es_coordinator *c);
+
+/* coordinator_blame.c */
+
+/* A unit failed on the worker that holds it. */
+void es_coordinator_take_failed(struct es_coordinator *c, uint32_t worker,
+                                const struct es_result_entry *entry);
+/* Does, and tells, what follows from the scheduler's verdicts. After every event told to it. */
+void es_coordinator_hear_verdicts(struct es_coordinator *c);
+/* What failed for good on a worker, or on all, and was not retracted, counts. */
+void es_coordinator_settle(struct es_coordinator *c, uint32_t worker);
+void es_coordinator_settle_all(struct es_coordinator *c);
+/* Sums up, once a minute and at the end, what was not told one by one. */
+void es_coordinator_tell_untold(struct es_coordinator *c, bool is_last);
+/* Whether nothing was ever done, and for a minute all has been blocked. */
+bool es_coordinator_is_hopeless(struct es_coordinator *c);
+/* Ends a run in which nothing succeeds any more. */
+void es_coordinator_watch_outage(struct es_coordinator *c);
+void es_coordinator_fill_suspects(struct es_coordinator *c);
+/* Leaves in the outcome what was under suspicion in the last state. */
+void es_coordinator_end_suspects(struct es_coordinator *c);
 
 /* coordinator_assign.c */
 

@@ -96,5 +96,5 @@ bool es_coordinator_has_ended(const struct es_coordinator *c)
         return true;
     if (c->stopping.is_stopping) /* a worker may hang in a file server */
         return n_held(c) == 0 || es_clock_mono_s() >= c->drained_by_s;
-    return es_sched_finished(c->sched);
+    return c->is_blocked_out || es_sched_finished(c->sched);
 }

@@ -3,6 +3,7 @@
 
 #include "sys/clock.h"
 
+#include <math.h>
 #include <stdio.h>
 
 /* The same trouble in writing is not said more often. */
@@ -18,6 +19,7 @@ static void fill_state(struct es_coordinator *c)
     state->n_running = 0;
     state->n_workers = 0;
     state->workers = c->worker_states;
+    es_coordinator_fill_suspects(c);
     for (uint32_t r = 0; r < c->roster.n_ranks; r++) {
         const struct es_rank *rank = &c->roster.ranks[r];
         if (!rank->works || rank->state < ES_RANK_READY)
@@ -33,6 +35,8 @@ static void fill_state(struct es_coordinator *c)
             .device = rank->device,
             .unit_id = unit_id,
             .running_s = now_s - since_s,
+            .expected_s =
+                unit_id == ES_GRID_NONE ? (double)NAN : es_sched_expected_s(c->sched, unit_id),
             .is_out = rank->is_out,
         };
     }
@@ -98,7 +102,9 @@ void es_coordinator_tell_end(struct es_coordinator *c)
     else if (c->outcome.ending == ES_ENDING_LEFT)
         (void)snprintf(text, size_bytes, "another driver does the rest");
     else if (c->outcome.ending == ES_ENDING_NO_WORKER)
-        es_failures_no_worker_text(&c->outcome.failure, text, size_bytes);
+        (void)snprintf(text, size_bytes, "no worker is left");
     else if (c->outcome.ending == ES_ENDING_FINISHED)
         text[0] = '\0'; /* it was to stop, and there was nothing left */
+    if (c->is_blocked_out && !text[0])
+        (void)snprintf(text, size_bytes, "all that is left is blocked");
 }

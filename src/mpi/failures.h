@@ -1,14 +1,11 @@
-/* Failures: which of them count, which worker is to blame, and what people are told at the end.
+/* Failures: why units failed, and those that the scheduler may still retract.
  *
- * A worker on which one unit after the other fails (a bad GPU, a full disk) is to be taken out, and
- * must not have failed what others can do. So what fails on a worker stays in doubt until another
- * unit ends well there: then it counts. If the worker is taken out, none of it does: tries are
- * taken back, and what had its last one is pending again. Whatever is still in doubt at the run's
- * end counts.
+ * A unit that is FAILED in the scheduler is failed for people once the failure is confirmed; if it
+ * is retracted (evalsweep/blame.h), the unit is pending again, and its failed.json is to go.
  *
- *     es_failures_add: what the scheduler made FAILED is kept from the recorder
- *         -> es_failures_confirm: told to the recorder, as LOST
- *         -> es_failures_forgive: forgotten, and the scheduler has the unit pending again
+ *     reason = es_failures_reason(...); is_last = es_sched_failed(..., reason, ...)
+ *     es_failures_keep: what is FAILED is kept from the recorder
+ *         -> es_failures_settle: told to the recorder, as LOST, or disowned
  */
 #ifndef ES_MPI_FAILURES_H
 #define ES_MPI_FAILURES_H
@@ -21,30 +18,30 @@
 
 struct es_failures;
 
-/* n_most: so many different units in a row, at least 1, and a worker is to be taken out. The
- * scheduler and the recorder are borrowed until the free. */
-int es_failures_create(uint32_t n_workers, uint32_t n_most, struct es_sched *sched,
-                       struct es_recorder *recorder, struct es_failures **ret_failures,
-                       struct es_err *err);
+/* The scheduler and the recorder are borrowed until the free. */
+int es_failures_create(uint32_t n_workers, struct es_sched *sched, struct es_recorder *recorder,
+                       struct es_failures **ret_failures, struct es_err *err);
 void es_failures_free(struct es_failures *failures);
 
-/* A unit failed on a worker; is_last: the scheduler will not try it again. */
-int es_failures_add(struct es_failures *failures, uint32_t worker,
-                    const struct es_result_entry *entry, const struct es_result *result,
-                    bool is_last, struct es_err *err);
+/* A unit failed: counts its reason, and gives it a number. Reasons that differ in nothing but
+ * numbers are one. *ret_is_new: it is the first with this reason. */
+uint32_t es_failures_reason(struct es_failures *failures, const char *text, uint32_t unit_id,
+                            bool *ret_is_new);
+/* The text of a numbered reason, as it was first told; "unknown" for any other number. */
+const char *es_failures_reason_text(const struct es_failures *failures, uint32_t reason);
 
-/* Whether a worker is to be taken out; to be asked when all is added that it told of at once. */
-bool es_failures_is_bad(const struct es_failures *failures, uint32_t worker);
+/* A unit failed on a worker for good, if it is not retracted. */
+int es_failures_keep(struct es_failures *failures, uint32_t worker,
+                     const struct es_result_entry *entry, const struct es_result *result,
+                     struct es_err *err);
 
-/* What is in doubt on a worker counts: one of its units ended well, or the run does. Returns how
- * many units have failed for good by that. */
-uint32_t es_failures_confirm(struct es_failures *failures, uint32_t worker);
+/* What was kept of a worker is settled: what is still FAILED goes to the recorder, the rest is
+ * disowned. Returns how many units have failed for good, and in *ret_n_retracted how many have not.
+ */
+uint32_t es_failures_settle(struct es_failures *failures, uint32_t worker,
+                            uint32_t *ret_n_retracted);
 
-/* A worker was taken out (es_sched_leave is done): what is in doubt does not count. Returns how
- * many units are pending again by that. */
-uint32_t es_failures_forgive(struct es_failures *failures, uint32_t worker, double now_s);
-
-/* A unit failed on a worker that holds it no more: all it did was leave files in its folder. */
+/* A unit's failed.json may say that it failed for good, which is not so. */
 void es_failures_disown(struct es_failures *failures, uint32_t unit_id);
 
 /* The reason that most failures had; n is 0 if there was none. */
@@ -53,14 +50,10 @@ struct es_common_failure {
     uint32_t n;
     uint32_t unit_id; /* the last that failed with it */
 };
-struct es_common_failure es_failures_commonest(const struct es_failures *failures);
+struct es_common_failure es_failures_most_frequent(const struct es_failures *failures);
 
-/* "no worker is left", and the commonest failure, if there was one. */
-void es_failures_no_worker_text(const struct es_common_failure *failure, char *ret_text,
-                                size_t size_bytes);
-
-/* Gives the units that were forgiven their last try, or disowned, and did not fail for good since:
- * failed.json may be there all the same. Allocated (free), [*ret_n]; NULL: none. */
-uint32_t *es_failures_take_forgiven(struct es_failures *failures, size_t *ret_n);
+/* Gives the units that were disowned and have not failed for good since. Allocated (free),
+ * [*ret_n]; NULL: none. */
+uint32_t *es_failures_take_disowned(struct es_failures *failures, size_t *ret_n);
 
 #endif

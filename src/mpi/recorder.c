@@ -136,6 +136,7 @@ static void recorder_free(struct es_recorder *recorder)
     es_progress_close(recorder->progress);
     es_recorder_forget_status(recorder);
     es_result_clear(&recorder->result);
+    es_result_clear(&recorder->scratch);
     pthread_mutex_destroy(&recorder->mutex);
     pthread_cond_destroy(&recorder->wake);
     free(recorder);
@@ -152,6 +153,7 @@ int es_recorder_start(const struct es_recorder_config *config, struct es_recorde
     recorder->is_dirty = true; /* what the scan found belongs in the store, too */
     recorder->snapshot_due_s = es_clock_mono_s() + SNAPSHOT_FIRST_S;
     es_result_init(&recorder->result);
+    es_result_init(&recorder->scratch);
     pthread_mutex_init(&recorder->mutex, NULL);
     es_await_init_cond(&recorder->wake);
     int rc = es_tally_create(config->units, config->company ? config->company->layout : NULL,

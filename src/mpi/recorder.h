@@ -30,7 +30,8 @@ struct es_recorder_config {
 int es_recorder_start(const struct es_recorder_config *config, struct es_recorder **ret_recorder,
                       struct es_err *err);
 
-/* Hands over a RESULTS message (taken, emptied). FAILED says nothing yet, LOST does. Any thread. */
+/* Hands over a RESULTS message (taken, emptied). FAILED is a try of a unit that stays
+ * pending, LOST the end of one. Any thread. */
 void es_recorder_add(struct es_recorder *recorder, struct es_message *message);
 
 /* Hands over a new text for status.json, as es_status_text has it (taken: allocated, or NULL when

@@ -33,14 +33,29 @@ static void add_line(struct es_recorder *recorder, const struct es_result_entry 
                     status, &recorder->result);
 }
 
+/* Whether the unit has failed for good is known later, if at all; that this try has failed, now. */
+static void add_failed_try(struct es_recorder *recorder, uint32_t unit_id)
+{
+    struct es_units *units = recorder->config.units;
+    if (es_units_columns(units).status[unit_id] != ES_STATUS_PENDING)
+        return;
+    if (es_units_set_pending(units, unit_id, &recorder->result, &recorder->scratch) < 0)
+        es_recorder_note_loss(recorder, "recording a failed attempt");
+    recorder->is_dirty = true;
+}
+
 static void apply_entry(struct es_recorder *recorder, const struct es_result_entry *entry)
 {
     struct es_units *units = recorder->config.units;
     struct es_result *result = &recorder->result;
     enum es_status status = ES_STATUS_DONE;
     if (entry->kind == ES_RESULT_RETURNED || entry->kind == ES_RESULT_KEPT ||
-        entry->kind == ES_RESULT_FAILED || entry->unit_id >= es_grid_n_units(es_units_grid(units)))
+        entry->unit_id >= es_grid_n_units(es_units_grid(units)))
         return;
+    if (entry->kind == ES_RESULT_FAILED) {
+        add_failed_try(recorder, entry->unit_id);
+        return;
+    }
     if (entry->kind == ES_RESULT_ELSEWHERE) {
         if (recorder->company && es_company_park(recorder->company, entry->unit_id) < 0)
             es_recorder_note_loss(recorder, "watching what another driver does");
@@ -77,20 +92,46 @@ void es_recorder_flush_progress(struct es_recorder *recorder)
         es_recorder_note_fault(recorder, &err);
 }
 
+/* Whether the run is still this job's. It may have lost the file server for as long as a write
+ * took, and another job may have taken the run over meanwhile. */
+static int may_replace(void *context, struct es_err *err)
+{
+    struct es_recorder *recorder = context;
+    return recorder->config.keeper ? es_keeper_look(recorder->config.keeper, err) : 0;
+}
+
+/* The run was lost while its store was being replaced: whoever has it now may have written a newer
+ * one. What is made of all markers is as new. */
+static void write_store_again(struct es_recorder *recorder, struct es_store_write *request)
+{
+    struct es_err err = {0};
+    if (!recorder->config.company || es_keeper_look(recorder->config.keeper, NULL) != ES_ERR_BUSY ||
+        es_catch_up_units(recorder->config.company, recorder->config.run_dir,
+                          recorder->config.units, recorder->is_lost, &err) < 0)
+        return;
+    request->may_replace = NULL;
+    (void)es_store_write(request, recorder->config.units, &err);
+}
+
 void es_recorder_write_snapshot(struct es_recorder *recorder)
 {
     struct es_err err = {0};
     struct es_store_write request = {
+        .may_replace = may_replace,
+        .context = recorder,
         .run_dir = recorder->config.run_dir,
         .attributes = recorder->config.attributes,
         .n_attributes = recorder->config.n_attributes,
         .fsync = recorder->config.sync,
     };
     double begun_s = es_clock_mono_s();
-    if (es_store_write(&request, recorder->config.units, &err) == 0)
+    if (es_store_write(&request, recorder->config.units, &err) == 0) {
         recorder->is_dirty = false;
-    else
+        if (recorder->config.keeper)
+            write_store_again(recorder, &request);
+    } else {
         es_recorder_note_fault(recorder, &err);
+    }
     double ended_s = es_clock_mono_s();
     double interval_s = (ended_s - begun_s) / SNAPSHOT_SHARE;
     recorder->snapshot_due_s =
@@ -112,7 +153,8 @@ void es_recorder_write_status(struct es_recorder *recorder)
     es_buf_append(&text, recorder->unwritten_status, recorder->unwritten_n);
     es_status_end(recorder->tally, &text);
     int rc = text.failed ? es_err_nomem(&err, "writing the status")
-                         : es_status_write(recorder->config.run_dir, text.data, text.len, &err);
+                         : es_status_write(recorder->config.run_dir, text.data, text.len,
+                                           may_replace, recorder, &err);
     if (rc == 0)
         es_recorder_forget_status(recorder);
     else

@@ -42,6 +42,7 @@ struct es_recorder {
     bool is_owner;
     double look_due_s;
     struct es_result result;
+    struct es_result scratch;
     char *unwritten_status; /* the newest one, until it is written */
     size_t unwritten_n;
     bool is_dirty; /* the store is behind the table */

@@ -128,6 +128,8 @@ struct es_wire_layer {
     uint32_t layer; /* index */
     uint32_t attempt;
     uint32_t was_tried; /* 1: it was begun before in this job, or may have been; 0 */
+    uint32_t is_last;   /* 1: if this attempt fails, the unit has; 0 */
+    uint32_t timeout_s; /* where evaluator.timeout_s is "auto"; 0: none */
 };
 void es_assign_begin(struct es_buf *buf);
 void es_assign_add(struct es_buf *buf, const struct es_wire_bundle *bundle,

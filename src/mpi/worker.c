@@ -149,7 +149,6 @@ static int make_evaluator(struct worker *w, struct es_err *err)
         .env = w->env,
         .n_env = n_env,
         .run_dir = w->config.run_dir,
-        .timeout_s = w->job->evaluator.timeout_s,
         .kill_after_s = KILL_AFTER_S,
         .log_limit_bytes = LOG_LIMIT_BYTES,
     };
@@ -260,24 +259,26 @@ static bool drain(struct worker *w, const struct es_message *message)
     return true;
 }
 
-/* This worker was taken for dead, and what it holds was given to others: it lets go of all of it,
- * and tells nothing of it. (A marker that it wrote is found by the unit's next worker.) */
+/* This worker was taken for dead, or is quarantined, and what it holds was given to others: it lets
+ * go of all of it, tells nothing of it, and its evaluator ends. (A marker that it wrote is found by
+ * the unit's next worker.) */
 static void reset(struct worker *w)
 {
     w->is_resetting = true;
     es_backlog_clear(&w->backlog);
     es_buf_reset(&w->results);
-    if (!w->attempt.is_running)
-        return;
-    w->attempt.was_interrupted = true;
+    if (w->attempt.is_running)
+        w->attempt.was_interrupted = true;
     if (w->evaluator)
         es_evaluator_stop(w->evaluator, 0);
 }
 
-/* Nothing of before is left: what was assigned since is this worker's own again. */
+/* Nothing of before is left, not even the evaluator's process, which is started anew for the next
+ * unit: what was assigned since is this worker's own again. */
 static void end_reset(struct worker *w)
 {
-    if (!w->is_resetting || w->attempt.is_running)
+    if (!w->is_resetting || w->attempt.is_running ||
+        (w->evaluator && es_evaluator_state(w->evaluator) == ES_EVALUATOR_STOPPING))
         return;
     w->is_resetting = false;
     w->attempt.was_interrupted = w->is_draining;
@@ -367,7 +368,8 @@ static bool advance(struct worker *w)
     struct es_unit unit;
     uint32_t attempt;
     const struct es_backlog_bundle *bundle;
-    if (!w->is_quitting && es_backlog_take(&w->backlog, &unit, &attempt, &bundle)) {
+    if (!w->is_quitting && !w->is_resetting &&
+        es_backlog_take(&w->backlog, &unit, &attempt, &bundle)) {
         es_attempt_begin(&w->attempt, unit, attempt, bundle);
         if (!w->attempt.is_running)
             add_result(w, &w->attempt.entry, &w->attempt.result, now_ns);

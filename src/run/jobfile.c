@@ -22,10 +22,13 @@ static struct es_job *job_with_defaults(const char *path)
         .path = es_mem_strdup(path),
         .run = {.root = es_mem_strdup("runs"), .resume = true},
         .layout = es_mem_strdup(ES_LAYOUT_DEFAULT),
-        .evaluator = {.retries = 2},
+        .evaluator = {.retries = 2, .timeout_s = (double)NAN},
         .resources = {.workers_per_gpu = 1, .coordinator_works = true},
         .schedule = {.checkpoint_load_s = (double)NAN},
-        .limits = {.grace_s = 60, .heartbeat_s = 60, .max_consecutive_failures = 5},
+        .limits = {.grace_s = 60,
+                   .heartbeat_s = 60,
+                   .outage_s = 1800,
+                   .max_consecutive_failures = 5},
     };
     if (job->path && job->run.root && job->layout)
         return job;

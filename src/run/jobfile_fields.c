@@ -97,7 +97,7 @@ static const struct jobfile_field evaluator_fields[] = {
      .read = es_jobfile_read_env,
      .write = es_jobfile_write_env,
      .has_text_members = true},
-    {.key = "timeout_s", NUMBER(evaluator.timeout_s, 0, JOBFILE_LONGEST_S)},
+    {.key = "timeout_s", NUMBER(evaluator.timeout_s, 0, JOBFILE_LONGEST_S), .word = "auto"},
     {.key = "retries", COUNT(evaluator.retries, 0, 1000)},
     {.key = "require_score", BOOL(evaluator.require_score)},
     {.key = "markers", BOOL(evaluator.null_markers), .applies = is_null_evaluator},
@@ -129,7 +129,8 @@ static const struct jobfile_field limits_fields[] = {
     {.key = "time_limit_s", NUMBER(limits.time_limit_s, 0, JOBFILE_LONGEST_S)},
     {.key = "grace_s", NUMBER(limits.grace_s, 0, JOBFILE_LONGEST_S)},
     {.key = "heartbeat_s", NUMBER(limits.heartbeat_s, 5, JOBFILE_LONGEST_S)},
-    {.key = "max_consecutive_failures", COUNT(limits.max_consecutive_failures, 1, 1000000)},
+    {.key = "outage_s", NUMBER(limits.outage_s, 0, JOBFILE_LONGEST_S)},
+    {.key = "max_consecutive_failures", COUNT(limits.max_consecutive_failures, 0, 1000000)},
     {.key = NULL},
 };
 
@@ -208,15 +209,20 @@ static int read_number(const struct jobfile_reader *reader, const cJSON *item,
                        const struct jobfile_field *field)
 {
     bool whole = field->kind == JOBFILE_COUNT;
+    if (field->word && cJSON_IsString(item) && strcmp(item->valuestring, field->word) == 0) {
+        *(double *)(void *)((char *)reader->job + field->offset) = (double)NAN;
+        return 0;
+    }
     bool fits = whole ? es_jobfile_is_whole(item, field->min, field->max)
                       : cJSON_IsNumber(item) && item->valuedouble >= field->min &&
                             item->valuedouble <= field->max;
     if (!fits) {
-        char min[32], max[32], expected[100];
+        char min[32], max[32], expected[120];
         es_format_double(field->min, min);
         es_format_double(field->max, max);
-        (void)snprintf(expected, sizeof expected, "a %snumber from %s to %s", whole ? "whole " : "",
-                       min, max);
+        (void)snprintf(expected, sizeof expected, "%s%s%sa %snumber from %s to %s",
+                       field->word ? "\"" : "", field->word ? field->word : "",
+                       field->word ? "\" or " : "", whole ? "whole " : "", min, max);
         return es_jobfile_mismatch(reader, item, expected);
     }
     char *at = (char *)reader->job + field->offset;

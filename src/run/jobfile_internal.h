@@ -64,6 +64,7 @@ struct jobfile_field {
     bool has_text_members; /* an object of strings */
     size_t offset;         /* in struct es_job */
     double min, max;
+    const char *word; /* of a NUMBER: may stand in its place, and is read as NaN; or NULL */
     const char *(*fault)(const char *text); /* NULL, or what is wrong: "is empty" */
     const char *const *words;               /* then NULL */
     const struct jobfile_field *fields;

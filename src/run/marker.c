@@ -3,10 +3,12 @@
 #include "run/layout.h"
 #include "run/marker_internal.h"
 #include "run/result_internal.h"
+#include "sys/atomicfile.h"
 #include "sys/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
@@ -217,6 +219,46 @@ bool es_failed_read(int dir_fd, const char *unit_dir, const char *task, struct e
 {
     struct es_look look = {.dir_fd = dir_fd, .task = task, .not_before_ns = INT64_MIN};
     return es_marker_is_file(look_once(es_look_at_failed, &look, unit_dir, scratch, result));
+}
+
+/* A failed.json with the key that leaves its unit pending. */
+static int write_retracted(int dir_fd, const char *path, const char *text, bool fsync,
+                           struct es_err *err)
+{
+    struct es_buf retracted = {0};
+    const char *brace = strchr(text, '{');
+    if (!brace)
+        return 0; /* not ours */
+    es_buf_puts(&retracted, "{\"retry\":true,");
+    es_buf_puts(&retracted, brace + 1);
+    int rc = retracted.failed
+                 ? es_err_nomem(err, "retracting a failure")
+                 : es_atomic_write(dir_fd, path, retracted.data, retracted.len, fsync, NULL, err);
+    es_buf_clear(&retracted);
+    return rc;
+}
+
+int es_failed_retract(int dir_fd, const char *unit_dir, const char *task, bool fsync,
+                      struct es_buf *scratch, struct es_err *err)
+{
+    struct es_result result;
+    struct es_buf path = {0};
+    int rc = 0;
+    es_result_init(&result);
+    es_buf_printf(&path, "%s/" ES_MARKER_NAME, unit_dir);
+    bool is_done = !path.failed && faccessat(dir_fd, path.data, F_OK, 0) == 0;
+    es_buf_reset(&path);
+    es_buf_printf(&path, "%s/" ES_FAILED_NAME, unit_dir);
+    if (path.failed)
+        rc = es_err_nomem(err, "retracting a failure");
+    else if (is_done && unlinkat(dir_fd, path.data, 0) < 0 && errno != ENOENT)
+        rc = es_err_sys(err, errno, "removing", path.data);
+    else if (!is_done && es_failed_read(dir_fd, unit_dir, task, scratch, &result) &&
+             !result.is_interim && scratch->len > 0)
+        rc = write_retracted(dir_fd, path.data, scratch->data, fsync, err);
+    es_result_clear(&result);
+    es_buf_clear(&path);
+    return rc;
 }
 
 bool es_failed_in_run(int dir_fd, const char *unit_dir, const char *task, int64_t started_ns,

@@ -49,6 +49,11 @@ bool es_failed_read(int dir_fd, const char *unit_dir, const char *task, struct e
 bool es_failed_in_run(int dir_fd, const char *unit_dir, const char *task, int64_t started_ns,
                       struct es_buf *scratch, struct es_result *result);
 
+/* Makes the <unit_dir>/failed.json of a unit that is pending say so: that it is tried again. One
+ * beside a done.json is removed. None, or one that says so already, is left alone. */
+int es_failed_retract(int dir_fd, const char *unit_dir, const char *task, bool fsync,
+                      struct es_buf *scratch, struct es_err *err);
+
 /* Makes the tries that a <dir_fd>/failed.json tells of the earlier ones of a result that is to be
  * written beside it, in place of those it has. `spare` is a result to reuse. False: there is no
  * failed.json at all. One older than not_before_ns tells nothing. */

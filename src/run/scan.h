@@ -15,7 +15,8 @@
 
 struct es_scan_options {
     int64_t not_before_ns; /* markers older than this are pending (INT64_MIN: any age counts) */
-    bool look_for_failed;  /* also for failed.json where there is no valid marker */
+    bool look_for_failed;  /* a failed.json where there is no valid marker is that of a failed unit;
+                              else of a pending one, whose failed tries it tells */
     int64_t failed_not_before_ns; /* older ones do not count (0: any age does) */
     const uint8_t *stays_failed; /* [n_units] 1: failed in the table is enough; NULL: it never is */
     uint32_t n_threads;          /* 0: a default */

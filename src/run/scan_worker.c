@@ -16,7 +16,8 @@ struct change {
     uint32_t unit_id;
     enum es_status status;
     struct es_file_id marker;
-    struct es_result result;
+    struct es_result result; /* PENDING: of the last try, if has_failed */
+    bool has_failed;
 };
 
 struct worker {
@@ -27,6 +28,7 @@ struct worker {
     struct es_buf folder_path;
     struct change changes[BATCH_LEN];
     size_t n_changes;
+    struct es_result scratch;
     struct es_scan_summary summary;
 };
 
@@ -56,8 +58,10 @@ static void flush(struct worker *worker)
     (void)pthread_mutex_lock(&worker->shared->lock);
     for (size_t i = 0; rc == 0 && i < worker->n_changes; i++) {
         const struct change *change = &worker->changes[i];
-        if (change->status == ES_STATUS_PENDING)
+        if (change->status == ES_STATUS_PENDING && !change->has_failed)
             es_units_reset(units, change->unit_id);
+        else if (change->status == ES_STATUS_PENDING)
+            rc = es_units_set_pending(units, change->unit_id, &change->result, &worker->scratch);
         else
             rc = es_units_set_result(units, change->unit_id, change->status, &change->result,
                                      change->status == ES_STATUS_DONE ? &change->marker : NULL);
@@ -68,13 +72,16 @@ static void flush(struct worker *worker)
         stop_nomem(worker);
 }
 
-/* Adds a change to the batch, which takes the look's result for a unit that has one. */
-static void change_to(struct worker *worker, uint32_t unit_id, enum es_status status)
+/* Adds a change to the batch, which takes the look's result for a unit that has one: pending units
+ * have that of a failed try, or none. */
+static void change_to(struct worker *worker, uint32_t unit_id, enum es_status status,
+                      bool has_failed)
 {
     struct change *change = &worker->changes[worker->n_changes++];
     change->unit_id = unit_id;
     change->status = status;
-    if (status != ES_STATUS_PENDING) {
+    change->has_failed = has_failed;
+    if (status != ES_STATUS_PENDING || has_failed) {
         struct es_result spare = change->result;
         change->result = worker->look.result;
         change->marker = worker->look.id;
@@ -109,38 +116,41 @@ static bool is_known(struct worker *worker, uint32_t unit_id, enum es_marker_sta
                               id.mtime_ns == known->mtime_ns);
 }
 
-/* Whether there is a failed.json that counts: one of a try that was not the last leaves its unit
- * pending. */
+/* Whether there is a failed.json that is not too old. */
 static bool has_failed(struct worker *worker)
 {
     const struct es_scan_options *options = worker->shared->options;
-    if (!options->look_for_failed)
-        return false;
     if (options->failed_not_before_ns > options->not_before_ns)
         worker->look.not_before_ns = options->failed_not_before_ns;
-    bool has_it =
-        es_marker_is_file(es_look_at_failed(&worker->look)) && !worker->look.result.is_interim;
+    bool has_it = es_marker_is_file(es_look_at_failed(&worker->look));
     worker->look.not_before_ns = options->not_before_ns;
     return has_it;
+}
+
+/* Whether it failed for good in this job, which could not write that down. */
+static bool stays_failed(const struct worker *worker, uint32_t unit_id)
+{
+    const uint8_t *those = worker->shared->options->stays_failed;
+    return those && those[unit_id] && worker->columns.status[unit_id] == ES_STATUS_FAILED;
 }
 
 /* A unit without a file that says what became of it: pending. */
 static void change_to_pending(struct worker *worker, uint32_t unit_id)
 {
-    const uint8_t *stays_failed = worker->shared->options->stays_failed;
-    int8_t status = worker->columns.status[unit_id];
-    if (status != ES_STATUS_PENDING &&
-        !(status == ES_STATUS_FAILED && stays_failed && stays_failed[unit_id]))
-        change_to(worker, unit_id, ES_STATUS_PENDING);
+    if (worker->columns.status[unit_id] != ES_STATUS_PENDING && !stays_failed(worker, unit_id))
+        change_to(worker, unit_id, ES_STATUS_PENDING, false);
 }
 
-/* A unit without a valid marker: failed or pending. */
+/* A unit without a valid marker: failed, or pending, where one of a try that was not the last
+ * leaves it. */
 static void look_at_unfinished(struct worker *worker, uint32_t unit_id)
 {
-    if (has_failed(worker))
-        change_to(worker, unit_id, ES_STATUS_FAILED);
-    else
+    if (!has_failed(worker))
         change_to_pending(worker, unit_id);
+    else if (worker->shared->options->look_for_failed && !worker->look.result.is_interim)
+        change_to(worker, unit_id, ES_STATUS_FAILED, false);
+    else if (!stays_failed(worker, unit_id))
+        change_to(worker, unit_id, ES_STATUS_PENDING, true);
 }
 
 /* What keeps every marker from being read says nothing about this one. */
@@ -171,7 +181,7 @@ static void look_at_unit(struct worker *worker, uint32_t unit_id, struct es_unit
             summary->first_bad = unit_id;
         look_at_unfinished(worker, unit_id);
     } else if (!known) {
-        change_to(worker, unit_id, ES_STATUS_DONE);
+        change_to(worker, unit_id, ES_STATUS_DONE, false);
     }
 }
 
@@ -335,6 +345,7 @@ static void work(struct worker *worker)
     (void)pthread_mutex_unlock(&worker->shared->lock);
     for (size_t i = 0; i < BATCH_LEN; i++)
         es_result_clear(&worker->changes[i].result);
+    es_result_clear(&worker->scratch);
     es_buf_clear(&worker->folder_path);
     es_look_clear(&worker->look);
 }
@@ -347,6 +358,7 @@ static void init(struct worker *worker, struct es_scan_shared *shared)
                               .summary = {.first_bad = ES_GRID_NONE}};
     worker->look.not_before_ns = shared->options->not_before_ns;
     es_result_init(&worker->look.result);
+    es_result_init(&worker->scratch);
     for (size_t i = 0; i < BATCH_LEN; i++)
         es_result_init(&worker->changes[i].result);
 }

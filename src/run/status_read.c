@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define STATUS_LIMIT_BYTES ((size_t)64 << 20)
 
@@ -76,6 +77,7 @@ static int read_workers(const cJSON *root, struct es_status_seen *seen, struct e
             .task = text_of(item, "task"),
             .layer = layer >= 0 && layer <= INT32_MAX ? (int32_t)layer : 0,
             .running_s = running_s,
+            .expected_s = amount_of(item, "expected_s"),
         };
     }
     return 0;
@@ -109,10 +111,108 @@ static int read_failures(const cJSON *root, struct es_status_seen *seen, struct 
     return 0;
 }
 
+static bool kind_of(const char *name, enum es_suspect_kind *ret_kind)
+{
+    for (int kind = 0; kind < ES_N_SUSPECT_KINDS; kind++)
+        if (strcmp(es_suspect_kind_names[kind], name) == 0) {
+            *ret_kind = (enum es_suspect_kind)kind;
+            return true;
+        }
+    return false;
+}
+
+static int read_suspects(const cJSON *root, struct es_status_seen *seen, struct es_err *err)
+{
+    const cJSON *item;
+    void *array = NULL;
+    enum es_suspect_kind kind;
+    if (make_array(root, "suspects", sizeof *seen->suspects, &item, &array, err) < 0)
+        return ES_ERR_NOMEM;
+    seen->suspects = array;
+    for (; item; item = item->next) {
+        double layer = es_json_get_double(item, "layer");
+        if (!kind_of(text_of(item, "kind"), &kind))
+            continue; /* of a newer version, perhaps */
+        seen->suspects[seen->n_suspects++] = (struct es_status_suspect){
+            .kind = kind,
+            .name = text_of(item, "name"),
+            .task = text_of(item, "task"),
+            .checkpoint = text_of(item, "checkpoint"),
+            .layer = layer >= INT32_MIN && layer <= INT32_MAX ? (int32_t)layer : 0,
+            .worker = count_of(item, "worker"),
+            .host = text_of(item, "host"),
+            .device = text_of(item, "device"),
+            .reason = text_of(item, "reason"),
+            .n_failed = count_of(item, "failed"),
+            .n_workers = count_of(item, "workers"),
+            .n_blocked = count_of(item, "blocked"),
+            .n_probes = count_of(item, "probes"),
+            .log = es_json_get_string(item, "log"),
+        };
+    }
+    return 0;
+}
+
+bool es_status_suspect_resolve(const struct es_status_suspect *seen, const struct es_grid *grid,
+                               struct es_suspect *ret_suspect)
+{
+    struct es_suspect suspect = {.kind = seen->kind,
+                                 .checkpoint = ES_GRID_ANY,
+                                 .layer = ES_GRID_ANY,
+                                 .task = ES_GRID_ANY,
+                                 .worker = ES_GRID_NONE,
+                                 .unit_id = ES_GRID_NONE};
+    bool has_checkpoint = seen->kind == ES_SUSPECT_CHECKPOINT || seen->kind == ES_SUSPECT_BUNDLE;
+    bool has_task = seen->kind != ES_SUSPECT_CHECKPOINT, has_layer = seen->kind == ES_SUSPECT_LAYER;
+    if (seen->kind >= ES_SUSPECT_WORKER)
+        return false;
+    if (has_checkpoint)
+        suspect.checkpoint = es_grid_find_checkpoint(grid, seen->checkpoint);
+    if (has_task)
+        suspect.task = es_grid_find_task(grid, seen->task);
+    if (has_layer)
+        suspect.layer = es_grid_find_layer(grid, seen->layer);
+    if ((has_checkpoint && suspect.checkpoint == ES_GRID_NONE) ||
+        (has_task && suspect.task == ES_GRID_NONE) || (has_layer && suspect.layer == ES_GRID_NONE))
+        return false;
+    *ret_suspect = suspect;
+    return true;
+}
+
+uint32_t es_status_count_blocked(struct es_status_seen *seen, struct es_units *units)
+{
+    const struct es_units_columns columns = es_units_columns(units);
+    const struct es_grid *grid = es_units_grid(units);
+    struct es_suspect *suspects = es_mem_calloc(seen->n_suspects, sizeof *suspects);
+    uint32_t n = 0, n_resolved = 0;
+    for (uint32_t i = 0; suspects && i < seen->n_suspects; i++) {
+        struct es_status_suspect *suspect = &seen->suspects[i];
+        suspect->n_blocked = 0;
+        if (es_status_suspect_resolve(suspect, grid, &suspects[n_resolved]))
+            suspects[n_resolved++].worker = i; /* which one it is */
+    }
+    for (uint32_t id = 0; n_resolved > 0 && id < columns.n_units; id++) {
+        bool is_blocked = false;
+        if (columns.status[id] != ES_STATUS_PENDING)
+            continue;
+        for (uint32_t i = 0; i < n_resolved; i++) {
+            bool does = es_suspect_covers(&suspects[i], es_grid_unit(grid, id));
+            seen->suspects[suspects[i].worker].n_blocked += does;
+            is_blocked |= does;
+        }
+        n += is_blocked;
+    }
+    free(suspects);
+    return n;
+}
+
 static void read_figures(const cJSON *root, struct es_status_seen *seen)
 {
     seen->updated_s = es_json_get_double(root, "updated_s");
     seen->counts = counts_of(root);
+    seen->counts.blocked = count_of(root, "blocked");
+    if (seen->counts.blocked > seen->counts.pending)
+        seen->counts.blocked = seen->counts.pending;
     seen->n_running = count_of(root, "running");
     seen->rate_per_s = amount_of(root, "rate_per_s");
     seen->eta_s = amount_of(root, "eta_s");
@@ -164,6 +264,8 @@ int es_status_read(const char *run_dir, double now_s, struct es_status_seen *ret
         rc = read_checkpoints(seen.tree, &seen, err);
     if (rc == 0)
         rc = read_failures(seen.tree, &seen, err);
+    if (rc == 0)
+        rc = read_suspects(seen.tree, &seen, err);
     if (rc < 0) {
         es_status_clear(&seen);
         return rc;
@@ -187,6 +289,7 @@ void es_status_clear(struct es_status_seen *seen)
     free(seen->workers);
     free(seen->checkpoints);
     free(seen->failures);
+    free(seen->suspects);
     cJSON_Delete(seen->tree);
     *seen = (struct es_status_seen){0};
 }

@@ -116,7 +116,7 @@ static uint8_t code_of(struct es_tally *tally, const char *text)
     int free_code = 0;
     for (int c = 1; c < N_CODES; c++) {
         struct reason *reason = &tally->reasons[c];
-        if (reason->text && strcmp(reason->text, text) == 0)
+        if (reason->text && es_text_is_same_but_numbers(reason->text, text))
             return (uint8_t)c;
         if (!reason->text && free_code == 0)
             free_code = c;

@@ -42,6 +42,9 @@ void es_reading_tries_take(struct es_h5 *h5, struct es_reading_long *rows, uint3
     result->n_earlier = 0;
     while (es_reading_long_next(h5, rows, unit_id, &at)) {
         void *earlier = result->earlier;
+        if (status == ES_STATUS_PENDING &&
+            ((int8_t *)rows->block.field[ES_TRY_OUTCOME])[at] == ES_STATUS_FAILED)
+            continue; /* its failed.json tells of them, too */
         if (outcome == ES_STATUS_DONE || (outcome && result->n_earlier == ES_TRIES_LIMIT) ||
             !has_result) {
             es_h5_fail(h5, ES_ERR_STORE, "the tries have more of a unit than it can have");

@@ -1,5 +1,5 @@
-/* The tries: for each unit with a result its earlier tries, which failed, and the one that the
- * result is of.
+/* The tries: for each unit its earlier tries, which failed, and the one that its result is of, if
+ * it has one.
  */
 #include "store/contents.h"
 
@@ -12,7 +12,7 @@ struct a_try {
     struct es_try_row row;
 };
 
-static bool has_tries(const struct es_units_columns *columns, uint32_t id)
+static bool has_result(const struct es_units_columns *columns, uint32_t id)
 {
     return columns->status[id] == ES_STATUS_DONE || columns->status[id] == ES_STATUS_FAILED;
 }
@@ -23,8 +23,7 @@ hsize_t es_contents_n_tries(struct es_units *units)
     hsize_t n_rows = 0;
     for (uint32_t id = 0; id < columns.n_units; id++) {
         const struct es_try_row *row;
-        if (has_tries(&columns, id))
-            n_rows += 1 + es_units_earlier(units, id, &row);
+        n_rows += has_result(&columns, id) + es_units_earlier(units, id, &row);
     }
     return n_rows;
 }
@@ -76,6 +75,8 @@ static void add_unit(struct es_long_stream *stream, const struct es_units *units
         try.row = earlier[i];
         add_row(stream, &try);
     }
+    if (!has_result(columns, id))
+        return;
     try.outcome = (enum es_status)columns->status[id];
     try.row = last_try(columns, id);
     add_row(stream, &try);
@@ -100,7 +101,6 @@ void es_contents_put_tries(struct es_long_stream *stream, uint32_t run, struct e
     for (int i = 0; i < ES_LONG_N_NAMES && stream->h5->rc == 0; i++)
         (void)es_long_code(stream, i, 0); /* the empty texts come first */
     for (uint32_t id = 0; id < columns.n_units && stream->h5->rc == 0; id++)
-        if (has_tries(&columns, id))
-            add_unit(stream, units, &columns, id);
+        add_unit(stream, units, &columns, id);
     es_long_end(stream);
 }

@@ -86,10 +86,14 @@ static int publish(int run_fd, const char *temp, const struct es_store_write *re
 {
     if (es_mkdir_all_at(run_fd, state_folder) < 0) {
         char folder[PATH_MAX];
-        int saved = errno,
-            rc = join_path(folder, sizeof folder, request->run_dir, state_folder, err);
-        return rc < 0 ? rc : es_err_sys(err, saved, doing, folder);
+        int saved = errno;
+        return join_path(folder, sizeof folder, request->run_dir, state_folder, err) < 0
+                   ? ES_ERR_IO
+                   : es_err_sys(err, saved, doing, folder);
     }
+    int rc = request->may_replace ? request->may_replace(request->context, err) : 0;
+    if (rc < 0)
+        return rc;
     keep_previous(run_fd);
     if (rename(temp, path) < 0 || (request->fsync && fsync(run_fd) < 0))
         return es_err_sys(err, errno, doing, path);

@@ -81,6 +81,22 @@ int es_atomic_close(int dir_fd, const char *temp, int *fd, int rc, const char *p
     return rc;
 }
 
+int es_atomic_write_if(int dir_fd, const char *path, const void *bytes, size_t n,
+                       int (*may_replace)(void *context, struct es_err *err), void *context,
+                       struct es_err *err)
+{
+    char temp[PATH_MAX];
+    int fd = es_atomic_open(dir_fd, path, temp, sizeof temp);
+    if (fd < 0)
+        return es_err_sys(err, errno, "writing", path);
+    int rc = es_fd_write_all(fd, bytes, n), refused = 0;
+    if (rc == 0)
+        refused = may_replace(context, err);
+    if (es_atomic_close(dir_fd, temp, &fd, refused < 0 ? -1 : rc, path) == 0)
+        return 0;
+    return refused < 0 ? refused : es_err_sys(err, errno, "writing", path);
+}
+
 static int sync_folder(int dir_fd, const char *path)
 {
     char folder[PATH_MAX];

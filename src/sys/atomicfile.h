@@ -20,6 +20,12 @@
 int es_atomic_write(int dir_fd, const char *path, const void *bytes, size_t n, bool sync,
                     struct es_file_id *ret_id, struct es_err *err);
 
+/* The same, without sync; may_replace is asked when all is written, before the file that is there
+ * is replaced: an error leaves it. */
+int es_atomic_write_if(int dir_fd, const char *path, const void *bytes, size_t n,
+                       int (*may_replace)(void *context, struct es_err *err), void *context,
+                       struct es_err *err);
+
 /* The parts of it, for those who fill the file by other means. Makes a temporary file beside
  * `path`, whose name goes to ret_temp: its descriptor, or -1 with errno set. */
 int es_atomic_open(int dir_fd, const char *path, char *ret_temp, size_t temp_size_bytes);

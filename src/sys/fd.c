@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +30,31 @@ int es_fd_write_all(int fd, const void *bytes, size_t n)
             return -1;
         p += done;
         n -= (size_t)done;
+    }
+    return 0;
+}
+
+int es_fd_write_within(int fd, const void *bytes, size_t n, int timeout_ms, int stop_fd)
+{
+    const char *at = bytes;
+    while (n > 0) {
+        struct pollfd fds[2] = {{.fd = fd, .events = POLLOUT}, {.fd = stop_fd, .events = POLLIN}};
+        int n_ready = poll(fds, 2, timeout_ms);
+        if (n_ready < 0 && errno != EINTR)
+            return -1;
+        if (n_ready == 0)
+            errno = ETIMEDOUT;
+        else if (n_ready > 0 && !fds[0].revents)
+            errno = EINTR;
+        if (n_ready == 0 || (n_ready > 0 && !fds[0].revents))
+            return -1;
+        if (n_ready < 0)
+            continue;
+        size_t n_now = n < PIPE_BUF ? n : PIPE_BUF; /* a pipe that is ready takes so much */
+        if (es_fd_write_all(fd, at, n_now) < 0)
+            return -1;
+        at += n_now;
+        n -= n_now;
     }
     return 0;
 }

@@ -22,6 +22,11 @@ void es_fd_close(int *fd);
 int es_fd_write_all(int fd, const void *bytes, size_t n);
 int es_fd_pwrite_all(int fd, const void *bytes, size_t n, int64_t offset);
 
+/* Writes all of it to a terminal or a pipe that may be stalled: -1 with ETIMEDOUT once it took
+ * nothing for so long (less than 0: for ever), with EINTR if stop_fd (-1: none) has something to be
+ * read. */
+int es_fd_write_within(int fd, const void *bytes, size_t n, int timeout_ms, int stop_fd);
+
 /* Appends everything up to the end of fd to buf; EFBIG beyond limit_bytes, ENOMEM. On failure buf
  * holds what it held. */
 int es_fd_read_all(int fd, size_t limit_bytes, struct es_buf *buf);

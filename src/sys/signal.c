@@ -59,6 +59,18 @@ int es_signal_open(const int *numbers, size_t n)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+bool es_signal_is_pending(void)
+{
+    static const int numbers[] = {SIGINT, SIGHUP, SIGTERM, SIGUSR1, SIGUSR2};
+    sigset_t set;
+    bool is_pending = false;
+    if (sigpending(&set) < 0)
+        return false;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        is_pending |= sigismember(&set, numbers[i]) == 1;
+    return is_pending;
+}
+
 void es_signal_die(int number)
 {
     sigset_t set;

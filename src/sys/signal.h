@@ -22,6 +22,9 @@ int es_signal_open_child(void);
  * any thread. */
 int es_signal_open(const int *numbers, size_t n);
 
+/* Whether a blocked drain signal waits to be taken. */
+bool es_signal_is_pending(void);
+
 /* Ends the process as this signal would have, had it not been blocked. */
 _Noreturn void es_signal_die(int number);
 

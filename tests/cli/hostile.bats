@@ -174,7 +174,7 @@ goes_on() { # COMMAND...
 
 @test "what failed says so in one line, and failed.json may be anything" {
     write_job --fail-unit step4 --error
-    "$evalsweep" run --quiet job.json --set limits.max_consecutive_failures=100 2>err || code=$?
+    "$evalsweep" run --quiet job.json --set limits.max_consecutive_failures=0 2>err || code=$?
     [ "$code" -eq 1 ]
     top=runs/demo/outputs/mteb/Pythia/410m/step4/layer_21
     printf '{"status":"failed","reason":"two\\nlines \\u001b[31mred\\u009b31m"}' >$top/A/failed.json

@@ -58,7 +58,7 @@ END
     write_deleting_job '$EVALSWEEP_OUTPUT_DIR'
     run "$evalsweep" run job.json
     [ "$status" -eq 0 ]
-    [[ "$output" == *"step0/layer_22/B failed on worker 0 (try 1): writing: done.json: No such file"* ]]
+    [[ "$output" == *"step0/layer_22/B failed on worker 0 (attempt 1): writing: done.json: No such file"* ]]
     [ "$(n_evaluated)" -eq 5 ]
     [ "$(n_markers)" -eq 4 ]
     [ "$(stored)" = "$undisturbed" ]
@@ -96,16 +96,20 @@ teardown() {
     ! mountpoint -q "$BATS_TEST_TMPDIR/runs" || umount "$BATS_TEST_TMPDIR/runs"
 }
 
-@test "a disk that is full in mid-run, and has room again" {
+begin_full() {
     write_job --print hello
     "$evalsweep" run job.json 2>/dev/null
     undisturbed=$(scores runs/demo)
     rm -r runs
     mount_small size=300k
     : >count
-    run "$evalsweep" run job.json
-    [ "$status" -eq 1 ] || [ "$status" -eq 70 ]
-    [[ "$output" == *"done.json: No space left on device"* ]]
+}
+
+@test "a disk that is full in mid-run, and has room before the next start" {
+    begin_full
+    run "$evalsweep" run job.json --set limits.outage_s=1
+    [ "$status" -eq 75 ] || [ "$status" -eq 70 ]
+    [[ "$output" == *"outage: everything fails on 1 of 1 workers"*"done.json: No space left on device"* ]]
     "$checker" runs/demo count >done_before
     [ "$(wc -l <done_before)" -gt 5 ]
     [ "$(wc -l <done_before)" -lt 60 ]
@@ -117,6 +121,21 @@ teardown() {
     [ -z "$(sort count | comm -12 - done_before)" ]
     [ "$(stored)" = "$undisturbed" ]
     [ -z "$(find runs -name '.es-*')" ]
+}
+
+@test "a disk that is full for a while: the run waits, and does the rest" {
+    begin_full
+    "$evalsweep" run job.json 2>said &
+    run=$!
+    for ((i = 0; i < 300; i++)); do
+        if grep -q 'outage: everything fails on 1 of 1 workers' said; then break; fi
+        sleep 0.1
+    done
+    mount -o remount,size=16m runs
+    wait "$run"
+    grep -q 'the outage is over after ' said
+    [ "$(stored)" = "$undisturbed" ]
+    [ -z "$(find runs -name '.es-*' -o -name failed.json)" ]
 }
 
 @test "a read-only tree can be looked at, and no run begins in it" {

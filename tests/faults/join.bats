@@ -270,7 +270,7 @@ EVALUATOR
     write_job
     run "$evalsweep" run job.json --set "evaluator.command=[\"$work/evaluator\"]" \
         --set 'evaluator.mode="one-shot"' --set evaluator.retries=0 \
-        --set limits.max_consecutive_failures=3
+        --set limits.outage_s=0
     echo "$output"
     [ "$status" -eq 3 ]
     [[ "$output" == *"runs/demo/.evalsweep/lock: another driver took the run over"* ]]

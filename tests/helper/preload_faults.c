@@ -6,6 +6,7 @@
  *                kill   the process is killed in the place of the call
  *                torn   half of the bytes are written, then the process is killed
  *                slow   the call comes 40 s late
+ *                hold   the call waits while the file FAULT_HOLD is there
  *                none   nothing, but the line in the log
  *   FAULT_CALLS  which: read,create,write,rename,link,mkdir,fsync,close,truncate,unlink; without it
  *                all but read. `read` is an open for reading, `create` one for writing, `close`
@@ -40,12 +41,13 @@ enum action {
     ACTION_KILL,
     ACTION_TORN,
     ACTION_SLOW,
+    ACTION_HOLD,
 };
 
 static enum action action;
 static int fault_errno;
 static long first = 1, last = LONG_MAX;
-static const char *pattern, *calls, *log_path;
+static const char *pattern, *calls, *log_path, *hold_path;
 static atomic_long n_calls;
 
 /* The next definition of a symbol: POSIX lets a pointer to data hold one to a function. */
@@ -68,7 +70,8 @@ static void __attribute__((constructor)) set_up(void)
         {"EIO", ACTION_FAIL, EIO},       {"ENOENT", ACTION_FAIL, ENOENT},
         {"full", ACTION_FULL, ENOSPC},   {"short", ACTION_SHORT, 0},
         {"kill", ACTION_KILL, 0},        {"torn", ACTION_TORN, 0},
-        {"slow", ACTION_SLOW, 0},        {"none", ACTION_LOG, 0},
+        {"slow", ACTION_SLOW, 0},        {"hold", ACTION_HOLD, 0},
+        {"none", ACTION_LOG, 0},
     };
     const char *fault = getenv("FAULT"), *at = getenv("FAULT_AT");
     if (!fault || strcmp(program_invocation_short_name, "evalsweep") != 0)
@@ -87,6 +90,7 @@ static void __attribute__((constructor)) set_up(void)
     pattern = getenv("FAULT_PATH");
     calls = getenv("FAULT_CALLS");
     log_path = getenv("FAULT_LOG");
+    hold_path = getenv("FAULT_HOLD");
     if (action == ACTION_NONE || !pattern)
         abort(); /* a test that asks for nothing would pass */
 }
@@ -147,6 +151,8 @@ static enum action judge_path(const char *call, const char *path)
         (void)kill(getpid(), SIGKILL);
     if (action == ACTION_SLOW)
         (void)sleep(40);
+    while (action == ACTION_HOLD && hold_path && access(hold_path, F_OK) == 0)
+        (void)usleep(10000);
     errno = saved;
     return action;
 }
@@ -215,7 +221,7 @@ int openat(int dir_fd, const char *path, int flags, ...)
 static size_t share_of(enum action chosen, size_t n)
 {
     static atomic_bool is_full;
-    if (chosen == ACTION_NONE || chosen == ACTION_LOG)
+    if (chosen == ACTION_NONE || chosen == ACTION_LOG || chosen == ACTION_HOLD)
         return n;
     if (chosen == ACTION_FAIL || (chosen == ACTION_FULL && atomic_exchange(&is_full, true)))
         return 0;

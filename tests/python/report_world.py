@@ -1,14 +1,20 @@
 """Runs for the tests of tools/report.py: markers by hand, the store by evalsweep."""
 
+import io
 import json
 import math
 import os
 import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+import report
 
 DEVICES = ["cuda:0", "</script><script>window.hacked = 1</script>"]
 LAYOUT = "outputs/{checkpoint}/layer_{layer}/{task}"
@@ -20,6 +26,13 @@ def stamp(seconds: float) -> str:
 
 def seconds(text: str) -> float:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+
+
+def make_report(run_dir: Path, *options: object, code: int = 0) -> str:
+    """What it says on stderr. In this process: most of the time of another goes into imports."""
+    with redirect_stderr(io.StringIO()) as said, redirect_stdout(io.StringIO()):
+        assert report.main([str(word) for word in (run_dir, *options)]) == code, said.getvalue()
+    return said.getvalue()
 
 
 class Sweep:
@@ -76,6 +89,11 @@ class Sweep:
         command = [os.environ["EVALSWEEP"], "consolidate", self.job]
         subprocess.run(command, check=True, capture_output=True)
         return self.run_dir
+
+    def status(self) -> dict[str, Any]:
+        """What `evalsweep status` makes of it."""
+        command = [os.environ["EVALSWEEP"], "status", "--json", self.job]
+        return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
     def markers(self, name: str = "done.json") -> dict[tuple[str, int, str], dict]:
         """What is on disk, by (checkpoint, layer, task), and nothing else."""

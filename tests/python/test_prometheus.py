@@ -27,6 +27,7 @@ UNITS = (
     "_workers",
     "_drivers",
     "_checkpoints",
+    "_suspects",
 )
 
 

@@ -1,14 +1,12 @@
 """tools/report.py: every number on the page is that of the markers, which are read here anew."""
 
 import html
-import io
 import json
 import math
 import re
 import shutil
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from statistics import fmean
 from urllib.parse import unquote
@@ -18,11 +16,10 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 from matplotlib.collections import QuadMesh
-from report_world import DEVICES, Page, Sweep, seconds, stamp
+from report_world import DEVICES, Page, Sweep, make_report, seconds, stamp
 
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT / "tools"))
-import report  # noqa: E402
 import report_axis  # noqa: E402
 import report_data  # noqa: E402
 import report_figures  # noqa: E402
@@ -41,13 +38,6 @@ LAYERS = [0, 3, 12]
 TASKS = ["STS12", 'A&B <i>"x" $y_1$', "Partial"]
 BEGIN_S = 1_790_000_000
 RETRIED = ("step1000", 3, "STS12")
-
-
-def make_report(run_dir: Path, *options: object, code: int = 0) -> str:
-    """What it says on stderr. In this process: most of the time of another goes into imports."""
-    with redirect_stderr(io.StringIO()) as said, redirect_stdout(io.StringIO()):
-        assert report.main([str(word) for word in (run_dir, *options)]) == code, said.getvalue()
-    return said.getvalue()
 
 
 def failed_try(start_s: float, worker: int) -> dict:
@@ -120,6 +110,7 @@ def test_counts_are_those_of_the_markers(sweep, page):
         "failed": len(failed),
         "pending": n_units - len(done) - len(failed),
         "excluded": len(LAYERS),
+        "blocked": 0,
     }
     assert page.drawn["counts"] == expected
     assert (expected["pending"], expected["failed"]) == (3, 3)
@@ -336,7 +327,7 @@ def test_failures_have_reasons_counts_and_logs(sweep, page):
     assert [row[0].text for row in rows] == ["CUDA out of memory", HOSTILE, "timed out"]
     assert [row[1].numbers for row in rows] == [[2], [1], [0]]
     assert [row[2].numbers for row in rows] == [[2], [1], [1]]
-    assert "3 units failed; 4 tries failed in all" in page.text
+    assert "3 units failed; 4 attempts failed in all" in page.text
     links = [e.attributes["href"] for e in page.elements if e.name == "a"]
     logs = [unquote(link) for link in links if link.endswith("log.txt")]
     wanted = {sweep.unit_dir(*unit) / "log.txt" for unit in sweep.markers("failed.json")}
@@ -423,11 +414,11 @@ def test_unknown_times_are_counted(sweep, tmp_path):
         n = len(store["tries/worker"])
     make_report(run_dir)
     text = Page(run_dir / "report.html").text
-    assert f"6 of {n} tries have no known worker or times: they are left out here" in text
+    assert f"6 of {n} attempts have no known worker or times: they are left out here" in text
     with h5py.File(run_dir / "results.h5", "r+") as store:
         store["tries/finished_at"][:] = math.nan
     make_report(run_dir)
-    assert "Of no try both worker and times are known" in Page(run_dir / "report.html").text
+    assert "Of no attempt both worker and times are known" in Page(run_dir / "report.html").text
 
 
 @pytest.mark.parametrize(
@@ -456,7 +447,7 @@ def test_a_run_without_any_result(tmp_path):
     make_report(sweep.consolidate())
     page = Page(sweep.run_dir / "report.html")
     assert page.drawn["counts"]["pending"] == 8
-    assert "No unit has failed, and no try" in page.text
+    assert "No unit has failed, and no attempt" in page.text
 
 
 def test_bundles_go_on_through_short_units():

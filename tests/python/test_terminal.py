@@ -119,7 +119,7 @@ class Watch(Folder):
         text = terminal.screen.text()
         whole = "\n".join(text)
         self.assertRegex(text[1], r"^\[#+\.+\] 4997/19712 \(25 %\)$")
-        self.assertIn("4997 done, 14712 pending, 3 failed; 7 tries in vain", whole)
+        self.assertIn("4997 done, 14712 pending, 3 failed; 7 failed attempts", whole)
         self.assertIn("driver  alive on node7: 14 running, 12.3 units/s, ETA 1:02:03", whole)
         self.assertIn("checkpoints  38 done, 2 begun, 114 to begin; step0000 to step153000", whole)
         strip = text.index("█" * 6 + "▇" + "█" * 32 + "▁" + "·" * 114)
@@ -321,8 +321,8 @@ class Bar(Folder):
         terminal = self.on_terminal([EVALSWEEP, "run", "job.json"], columns=200, lines=100)
         self.assertEqual(terminal.wait(), 1)
         self.check(terminal)
-        self.assertEqual(sum("(try 1, the last): " in line for line in terminal.screen.text()), 6)
-        self.assertIn("\r\x1b[Kevalsweep: step", terminal.output)
+        self.assertEqual(sum("(attempt 1): " in line for line in terminal.screen.text()), 1)
+        self.assertIn("\r\x1b[Kevalsweep: ", terminal.output)
 
 
 if __name__ == "__main__":

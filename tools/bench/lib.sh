@@ -115,6 +115,29 @@ write_job() {
 END
 }
 
+# write_trace_job: the grid of $EVALSWEEP_TRACE as $SCRATCH/job.json; prints the checkpoint that it names first.
+write_trace_job() {
+    awk -F, '
+        function add(axis, name, text) {
+            if ((axis, name) in seen) return
+            seen[axis, name]
+            names[axis] = names[axis] (names[axis] ? "," : "") text
+        }
+        NR == 1 {for (i = 1; i <= NF; i++) at[$i] = i; next}
+        {
+            c = $at["checkpoint"]
+            add("checkpoints", c, "\"" c "\"")
+            add("layers", $at["layer"], $at["layer"])
+            add("tasks", $at["task"], "\"" $at["task"] "\"")
+            if (NR == 2) print c
+        }
+        END {
+            printf "{\"run\":{\"id\":\"trace\"},\"evaluator\":{\"mode\":\"null\"},\n\"grid\":{" >job
+            printf "\"checkpoints\":[%s],\"layers\":[%s],\n\"tasks\":[%s]}}\n", \
+                names["checkpoints"], names["layers"], names["tasks"] >job
+        }' job="$SCRATCH/job.json" "$EVALSWEEP_TRACE"
+}
+
 # fresh_run_id: each run gets a folder of its own, and all are removed at the end: ext4 does not reuse
 # an inode that was freed within the last minute, and looks at all of them for each new one.
 fresh_run_id() {

@@ -7,12 +7,12 @@
 # median of 5 rounds (ROUNDS) that take turns with their reference, in a warm cache. --full adds
 # what takes long, or programs from the Python package index. Scratch files go to $TMPDIR or /tmp.
 #
-# EVALSWEEP_TRACE, a CSV of measured times (checkpoint,layer,task,seconds), adds the makespan on it.
+# EVALSWEEP_TRACE, a CSV of measured times (checkpoint,layer,task,seconds), adds rows on it.
 # Measure on a machine that does nothing else; build with the preset `release` (in build/, or DIR).
 set -euo pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-all=(scan dispatch oneshot makespan simulator idle store mteb)
+all=(scan dispatch oneshot makespan faults simulator idle store mteb)
 
 usage() {
     echo "usage: tools/bench/run.sh [--full] [--json] [--build DIR] [NAME...]" >&2

@@ -417,7 +417,7 @@ static void the_only_one_heard_may_run_what_failed_on_it(void **state)
     join(&f, 0);
     (void)expect(&f, ES_ACTION_ASSIGN, 0);
     join(&f, 1);
-    assert_false(es_sched_failed(f.sched, 0, 0, true, f.now_s));
+    assert_false(es_sched_failed(f.sched, 0, 0, true, 0, f.now_s));
     es_sched_suspend(f.sched, 1, f.now_s);
     f.now_s += 10;
     (void)expect(&f, ES_ACTION_ASSIGN, 0);
@@ -435,7 +435,7 @@ static void a_failed_unit_goes_elsewhere_after_a_delay(void **state)
     join(&f, 0);
     (void)expect(&f, ES_ACTION_ASSIGN, 0);
     assert_int_equal(es_sched_attempt(f.sched, unit_id), 1);
-    assert_false(es_sched_failed(f.sched, 0, unit_id, true, f.now_s));
+    assert_false(es_sched_failed(f.sched, 0, unit_id, true, 0, f.now_s));
     assert_int_equal(es_sched_attempt(f.sched, unit_id), 2);
     join(&f, 1);
     double failed_s = f.now_s;
@@ -443,13 +443,13 @@ static void a_failed_unit_goes_elsewhere_after_a_delay(void **state)
     assert_true(fabs(es_sched_deadline(f.sched) - (failed_s + 10)) < 1e-3);
     f.now_s = es_sched_deadline(f.sched);
     (void)expect(&f, ES_ACTION_ASSIGN, 1);
-    assert_false(es_sched_failed(f.sched, 1, unit_id, true, f.now_s));
+    assert_false(es_sched_failed(f.sched, 1, unit_id, true, 0, f.now_s));
     expect_nothing(&f);
     assert_true(fabs(es_sched_deadline(f.sched) - (f.now_s + 20)) < 1e-3); /* doubled */
     es_sched_leave(f.sched, 0, f.now_s);
     f.now_s += 20; /* nobody else is left: worker 1 again */
     (void)expect(&f, ES_ACTION_ASSIGN, 1);
-    assert_true(es_sched_failed(f.sched, 1, unit_id, true, f.now_s));
+    assert_true(es_sched_failed(f.sched, 1, unit_id, true, 0, f.now_s));
     assert_true(es_sched_finished(f.sched));
     assert_false(act(&f, &action));
     end(&f);
@@ -462,7 +462,7 @@ static void what_must_not_be_tried_again_is_not(void **state)
     begin(&f);
     join(&f, 0);
     (void)expect(&f, ES_ACTION_ASSIGN, 0);
-    assert_true(es_sched_failed(f.sched, 0, running(&f, 0), false, f.now_s));
+    assert_true(es_sched_failed(f.sched, 0, running(&f, 0), false, 0, f.now_s));
     assert_int_equal(run_all(&f), N_UNITS - 1);
     end(&f);
 }
@@ -641,7 +641,7 @@ static void events_that_cannot_be_are_ignored(void **state)
         es_sched_done(f.sched, pairs[i][0], pairs[i][1], &times, f.now_s);
         es_sched_returned(f.sched, pairs[i][0], pairs[i][1], f.now_s);
         es_sched_kept(f.sched, pairs[i][0], pairs[i][1], f.now_s);
-        assert_true(es_sched_failed(f.sched, pairs[i][0], pairs[i][1], true, f.now_s));
+        assert_true(es_sched_failed(f.sched, pairs[i][0], pairs[i][1], true, 0, f.now_s));
     }
     es_sched_kept(f.sched, 0, held, f.now_s); /* never recalled */
     es_sched_leave(f.sched, 77, f.now_s);

@@ -441,7 +441,8 @@ static void storm_end_unit(struct storm *storm, uint32_t w)
     STORM_CHECK(es_sched_is_held_by(storm->sched, w, unit_id));
     memmove(own->queue, own->queue + 1, --own->n_queue * sizeof *own->queue);
     if (es_rng_below(&storm->rng, 4) == 0) {
-        storm->has_ended[unit_id] = es_sched_failed(storm->sched, w, unit_id, true, storm->now_s);
+        storm->has_ended[unit_id] =
+            es_sched_failed(storm->sched, w, unit_id, true, 0, storm->now_s);
     } else {
         es_sched_done(storm->sched, w, unit_id, &times, storm->now_s);
         storm->has_ended[unit_id] = true;

@@ -186,6 +186,178 @@ static void every_try_fails(void **state)
     es_grid_free(grid);
 }
 
+static void faults_hit_what_they_name(void **state)
+{
+    (void)state;
+    struct es_grid *grid = make_grid(3, 0, 2, 3);
+    for (uint32_t id = 0; id < es_grid_n_units(grid); id++) {
+        struct es_unit unit = es_grid_unit(grid, id);
+        for (uint32_t worker = 0; worker < 3; worker++) {
+            const bool expected[] = {
+                [ES_FAULT_TASK] = unit.task == 1, [ES_FAULT_CHECKPOINT] = unit.checkpoint == 1,
+                [ES_FAULT_WORKER] = worker == 1,  [ES_FAULT_UNIT] = false,
+                [ES_FAULT_OUTAGE] = true,
+            };
+            for (int kind = 0; kind < ES_N_FAULT_KINDS; kind++) {
+                const struct es_sim_fault fault = {
+                    .kind = (enum es_sim_fault_kind)kind, .index = 1, .for_s = (double)INFINITY};
+                assert_int_equal(es_sim_is_faulty(grid, &fault, 1, worker, id, 0), expected[kind]);
+            }
+        }
+        assert_false(es_sim_is_faulty(grid, NULL, 0, 0, id, 0));
+    }
+    es_grid_free(grid);
+}
+
+static void faults_have_their_time(void **state)
+{
+    (void)state;
+    struct es_grid *grid = make_grid(2, 0, 2, 2);
+    for (int kind = 0; kind < ES_N_FAULT_KINDS; kind++) {
+        const struct es_sim_fault faults[] = {
+            {.kind = ES_FAULT_TASK, .index = 1, .for_s = (double)INFINITY}, /* not this unit's */
+            {.kind = (enum es_sim_fault_kind)kind, .share = 1, .after_s = 10, .for_s = 5},
+        };
+        assert_false(es_sim_is_faulty(grid, faults, 2, 0, 0, 9.999));
+        assert_true(es_sim_is_faulty(grid, faults, 2, 0, 0, 10));
+        assert_true(es_sim_is_faulty(grid, faults, 2, 0, 0, 14.999));
+        assert_false(es_sim_is_faulty(grid, faults, 2, 0, 0, 15));
+        assert_false(es_sim_is_faulty(grid, faults, 1, 0, 0, 12));
+    }
+    es_grid_free(grid);
+}
+
+/* The same units whoever runs them, and those of a smaller share are in a larger one. */
+static void a_share_of_units_is_always_the_same(void **state)
+{
+    (void)state;
+    struct es_grid *grid = make_grid(20, 0, 25, 20);
+    const double SHARES[] = {0, 0.1, 0.3, 1};
+    uint32_t n[4] = {0}, n_units = es_grid_n_units(grid);
+    for (uint32_t id = 0; id < n_units; id++) {
+        bool was = false;
+        for (size_t i = 0; i < 4; i++) {
+            const struct es_sim_fault fault = {
+                .kind = ES_FAULT_UNIT, .share = SHARES[i], .for_s = (double)INFINITY};
+            bool is = es_sim_is_faulty(grid, &fault, 1, 0, id, 0);
+            assert_int_equal(is, es_sim_is_faulty(grid, &fault, 1, 7, id, 1e6));
+            assert_true(is || !was);
+            was = is;
+            n[i] += is;
+        }
+    }
+    for (size_t i = 0; i < 4; i++)
+        assert_true(fabs(n[i] - SHARES[i] * n_units) <= 0.02 * n_units);
+    assert_true(n[0] == 0 && n[3] == n_units);
+    es_grid_free(grid);
+}
+
+/* A grid of units that take 10 s each, with a fault, for so many workers. */
+static struct es_sim_result run_faulty(uint32_t n_checkpoints, uint32_t n_layers, uint32_t n_tasks,
+                                       uint32_t n_workers, struct es_sim_fault fault)
+{
+    static float unit_s[4096];
+    static double load_s[64];
+    struct es_grid *grid = make_grid(n_checkpoints, 0, n_layers, n_tasks);
+    struct es_sim_times times = {.unit_s = unit_s, .load_s = load_s};
+    struct es_sim_config config = config_of(n_workers);
+    struct es_sim_result result;
+    struct es_cost *cost;
+    for (uint32_t id = 0; id < es_grid_n_units(grid); id++)
+        unit_s[id] = 10;
+    config.sched.max_bundles_failed = 5;
+    config.sched.retry_delay_s = 1;
+    config.faults = &fault;
+    config.n_faults = 1;
+    config.fault_takes = 0.5;
+    config.outage_s = 7200;
+    assert_int_equal(es_cost_create(grid, NULL, &cost, NULL), 0);
+    assert_int_equal(es_sim_run(grid, NULL, cost, &times, &config, &result, NULL), 0);
+    es_cost_free(cost);
+    es_grid_free(grid);
+    assert_close(result.failed_s, 5 * (double)result.n_failed_tries);
+    return result;
+}
+
+static void a_bad_task_is_blocked(void **state)
+{
+    (void)state;
+    struct es_sim_fault fault = {.kind = ES_FAULT_TASK, .index = 2, .for_s = (double)INFINITY};
+    struct es_sim_result result = run_faulty(8, 8, 8, 4, fault);
+    assert_int_equal(result.n_units_done, 7 * 64);
+    assert_int_equal(result.n_units_blocked + result.n_units_failed, 64);
+    assert_true(result.n_units_blocked >= 50 && result.n_failed_tries <= 40);
+    assert_true(result.n_failed_tries_most <= result.n_failed_tries);
+    assert_true(4 * result.n_failed_tries_most >= result.n_failed_tries);
+}
+
+static void a_bad_checkpoint_is_blocked(void **state)
+{
+    (void)state;
+    struct es_sim_fault fault = {
+        .kind = ES_FAULT_CHECKPOINT, .index = 2, .for_s = (double)INFINITY};
+    struct es_sim_result result = run_faulty(8, 8, 8, 4, fault);
+    assert_int_equal(result.n_units_done, 7 * 64);
+    assert_int_equal(result.n_units_blocked + result.n_units_failed, 64);
+    assert_true(result.n_units_blocked >= 50 && result.n_failed_tries <= 40);
+}
+
+static void a_bad_worker_is_quarantined(void **state)
+{
+    (void)state;
+    struct es_sim_fault fault = {
+        .kind = ES_FAULT_WORKER, .index = 1, .after_s = 100, .for_s = (double)INFINITY};
+    struct es_sim_result result = run_faulty(8, 8, 8, 4, fault);
+    assert_int_equal(result.n_units_done, 512);
+    assert_int_equal(result.n_units_failed + result.n_units_blocked, 0);
+    assert_int_equal(result.n_failed_tries, result.n_failed_tries_most); /* all on one worker */
+    assert_true(result.n_failed_tries >= 5 && result.n_failed_tries <= 20);
+}
+
+static void bad_units_fail_by_themselves(void **state)
+{
+    (void)state;
+    struct es_sim_fault fault = {.kind = ES_FAULT_UNIT, .share = 0.02, .for_s = (double)INFINITY};
+    struct es_sim_result result = run_faulty(8, 8, 8, 4, fault);
+    struct es_grid *grid = make_grid(8, 0, 8, 8);
+    uint32_t n_bad = 0;
+    for (uint32_t id = 0; id < 512; id++)
+        n_bad += es_sim_is_faulty(grid, &fault, 1, 0, id, 0);
+    assert_true(n_bad > 0);
+    assert_int_equal(result.n_units_done, 512 - n_bad);
+    assert_int_equal(result.n_units_failed, n_bad);
+    assert_int_equal(result.n_failed_tries, 2 * n_bad); /* as often as it may be tried */
+    es_grid_free(grid);
+}
+
+static void an_outage_passes(void **state)
+{
+    (void)state;
+    struct es_sim_fault fault = {.kind = ES_FAULT_OUTAGE, .after_s = 200, .for_s = 1000};
+    struct es_sim_result result = run_faulty(8, 8, 8, 4, fault);
+    assert_int_equal(result.n_units_done, 512);
+    assert_int_equal(result.n_units_failed + result.n_units_blocked, 0);
+    assert_true(result.makespan_s > 1280 + 1000 && result.makespan_s < 1280 + 1000 + 120);
+    assert_true(result.n_failed_tries < 100);
+}
+
+/* An outage that does not pass ends the run: after outage_s, or a minute if nothing was ever done.
+ */
+static void an_outage_that_stays_ends_the_run(void **state)
+{
+    (void)state;
+    struct es_sim_fault fault = {
+        .kind = ES_FAULT_OUTAGE, .after_s = 200, .for_s = (double)INFINITY};
+    struct es_sim_result result = run_faulty(8, 40, 8, 4, fault);
+    assert_true(result.n_units_done >= 76 && result.n_units_done <= 84);
+    assert_int_equal(result.n_units_failed + result.n_units_blocked, 0);
+    assert_true(result.makespan_s > 200 + 7200 && result.makespan_s < 200 + 7200 + 120);
+    fault.after_s = 0;
+    result = run_faulty(8, 40, 8, 4, fault);
+    assert_int_equal(result.n_units_done + result.n_units_failed + result.n_units_blocked, 0);
+    assert_true(result.makespan_s > 60 && result.makespan_s < 60 + 120);
+}
+
 static void out_of_memory(void **state)
 {
     (void)state;
@@ -424,6 +596,32 @@ static void out_of_memory_making_up_times(void **state)
     es_grid_free(grid);
 }
 
+static void failed_attempts_are_counted(void **state)
+{
+    (void)state;
+    struct es_grid *grid = make_grid(2, 0, 3, 1);
+    const struct es_sim_fault faults[] = {
+        {.kind = ES_FAULT_CHECKPOINT, .index = 1, .for_s = (double)INFINITY}};
+    struct es_sim_config config = config_of(1);
+    struct es_sim_result result;
+    config.faults = faults;
+    config.n_faults = 1;
+    config.fault_takes = 0.5;
+    assert_int_equal(simulate(grid, NULL, &SMALL, &config, &result), 0);
+    assert_int_equal(result.n_units_done, 3);
+    assert_int_equal(result.n_units_failed, 3);
+    assert_int_equal(result.n_failed_tries, 6);
+    assert_int_equal(result.n_failed_tries_most, 6);
+    assert_int_equal(result.n_failed_tries_most_checkpoint, 6);
+    assert_int_equal(result.n_failed_tries_most_unit, 2);
+    config.n_workers = 2; /* a second attempt is another worker's, if possible */
+    assert_int_equal(simulate(grid, NULL, &SMALL, &config, &result), 0);
+    assert_int_equal(result.n_failed_tries, 6);
+    assert_int_equal(result.n_failed_tries_most_checkpoint, result.n_failed_tries_most);
+    assert_int_equal(result.n_failed_tries_most_unit, 2);
+    es_grid_free(grid);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -435,6 +633,16 @@ int main(void)
         cmocka_unit_test(late_workers_wait_to_be_there),
         cmocka_unit_test(work_is_left_when_nobody_is),
         cmocka_unit_test(every_try_fails),
+        cmocka_unit_test(failed_attempts_are_counted),
+        cmocka_unit_test(faults_hit_what_they_name),
+        cmocka_unit_test(faults_have_their_time),
+        cmocka_unit_test(a_share_of_units_is_always_the_same),
+        cmocka_unit_test(a_bad_task_is_blocked),
+        cmocka_unit_test(a_bad_checkpoint_is_blocked),
+        cmocka_unit_test(a_bad_worker_is_quarantined),
+        cmocka_unit_test(bad_units_fail_by_themselves),
+        cmocka_unit_test(an_outage_passes),
+        cmocka_unit_test(an_outage_that_stays_ends_the_run),
         cmocka_unit_test(out_of_memory),
         cmocka_unit_test(the_bound_is_near),
         cmocka_unit_test(nobody_leaves_a_checkpoint_for_one_like_it),

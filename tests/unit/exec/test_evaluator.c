@@ -661,7 +661,7 @@ static void test_log_that_cannot_be_written(void **state)
 
 static void check_timeout(struct fixture *f, bool persistent, char *arguments, double kill_after_s)
 {
-    f->spec.timeout_s = 0.05;
+    f->request.timeout_s = 0.05;
     f->spec.kill_after_s = kill_after_s;
     create(f, persistent, arguments);
     const struct es_outcome *outcome = run(f);
@@ -690,7 +690,7 @@ static void test_timeout_persistent_starts_again(void **state)
     char arguments[] = "--fail-unit slow --hang";
     f->request.task = "slow";
     check_timeout(f, true, arguments, 60);
-    f->spec.timeout_s = 0;
+    f->request.timeout_s = 0;
     f->request.task = "quick";
     es_evaluator_free(f->evaluator);
     assert_int_equal(es_evaluator_create(&f->spec, &f->evaluator, NULL), 0);
@@ -702,7 +702,7 @@ static void test_no_timeout_after_the_reply(void **state)
 {
     struct fixture *f = *state;
     char arguments[] = "";
-    f->spec.timeout_s = 100;
+    f->request.timeout_s = 100;
     create(f, true, arguments);
     begin(f);
     assert_true(es_evaluator_deadline_ns(f->evaluator) < INT64_MAX);

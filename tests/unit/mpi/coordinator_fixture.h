@@ -85,6 +85,7 @@ static inline int teardown(void **state)
 {
     struct fixture *f = *state;
     es_local_hub_free(f->hub);
+    es_coordinator_outcome_clear(&f->outcome);
     es_cost_free(f->cost);
     es_units_free(f->units);
     es_layout_free(f->layout);
@@ -245,6 +246,7 @@ static inline void run(struct fixture *f, uint32_t n_workers)
         .report = report,
         .context = f,
     };
+    es_coordinator_outcome_clear(&f->outcome);
     f->rc = es_coordinator_run(&config, &f->outcome, &f->err);
     assert_int_equal(es_recorder_finish(recorder, NULL), 0);
     if (f->pulse.beat_s > 0)

@@ -130,7 +130,7 @@ static void write_file(const char *name, const char *text)
 
 static void run_unit(void)
 {
-    struct es_wire_layer layer = {0, 1, 0};
+    struct es_wire_layer layer = {.attempt = 1};
     const struct es_backlog_bundle bundle = {
         .head = {0, 0, ES_GRID_NONE, 1}, .n_begun = 1, .layers = &layer};
     es_attempt_begin(&attempt, (struct es_unit){0}, 1, &bundle);

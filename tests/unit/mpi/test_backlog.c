@@ -39,7 +39,7 @@ static int append(struct fixture *f, uint32_t checkpoint, uint32_t task, uint32_
 {
     struct es_wire_layer layers[8];
     for (uint32_t i = 0; i < n; i++)
-        layers[i] = (struct es_wire_layer){first + i, 1, 0};
+        layers[i] = (struct es_wire_layer){.layer = first + i, .attempt = 1};
     struct es_wire_bundle bundle = {checkpoint, task, ES_GRID_NONE, n};
     struct es_buf buf = {0};
     struct es_message message;

@@ -127,7 +127,7 @@ static struct es_message assign_message(void)
 {
     struct es_buf buf = {0};
     struct es_wire_bundle first = {1, 2, ES_GRID_NONE, 3}, second = {4, 5, 6, 1};
-    struct es_wire_layer layers[] = {{7, 1, 0}, {8, 2, 1}, {9, 3, 0}};
+    struct es_wire_layer layers[] = {{7, 1, 0, 0, 900}, {8, 2, 1, 1, 0}, {9, 3, 0, 0, 1}};
     es_assign_begin(&buf);
     es_assign_add(&buf, &first, layers);
     es_assign_add(&buf, &second, layers + 1);

@@ -130,7 +130,8 @@ static struct es_message assignment(uint32_t checkpoint, uint32_t task, uint32_t
     struct es_buf buf = {0};
     struct es_message message;
     struct es_wire_bundle bundle = {checkpoint, task, ES_GRID_NONE, n};
-    struct es_wire_layer layers[4] = {{0, 1, 0}, {1, 1, 0}, {2, 1, 0}, {3, 1, 0}};
+    struct es_wire_layer layers[4] = {
+        {0, 1, 0, 0, 0}, {1, 1, 0, 0, 0}, {2, 1, 0, 0, 0}, {3, 1, 0, 0, 0}};
     es_assign_begin(&buf);
     es_assign_add(&buf, &bundle, layers);
     assert_int_equal(es_message_take(&buf, &message), 0);
@@ -500,7 +501,8 @@ static void a_bundle_that_another_driver_has_is_left_alone(void **state)
     start(f, fake("", ""));
     struct es_buf buf = {0};
     struct es_wire_bundle first = {0, 0, ES_GRID_NONE, 3}, second = {1, 1, ES_GRID_NONE, 2};
-    struct es_wire_layer layers[4] = {{0, 1, 0}, {1, 1, 0}, {2, 1, 0}, {3, 1, 0}};
+    struct es_wire_layer layers[4] = {
+        {0, 1, 0, 0, 0}, {1, 1, 0, 0, 0}, {2, 1, 0, 0, 0}, {3, 1, 0, 0, 0}};
     es_assign_begin(&buf);
     es_assign_add(&buf, &first, layers);
     es_assign_add(&buf, &second, layers);
@@ -543,7 +545,7 @@ static void what_failed_in_this_run_already_is_not_tried(void **state)
         es_fd_close(&fd);
         struct es_buf buf = {0};
         struct es_wire_bundle bundle = {0, 0, ES_GRID_NONE, 1};
-        struct es_wire_layer layer = {0, 1, rows[i].was_tried};
+        struct es_wire_layer layer = {.attempt = 1, .was_tried = rows[i].was_tried};
         es_assign_begin(&buf);
         es_assign_add(&buf, &bundle, &layer);
         send(f, &buf);

@@ -125,6 +125,25 @@ static void remove_file(const char *name)
 
 /* ---- what a job file says ---- */
 
+static void test_timeouts(void **state)
+{
+    static const struct {
+        const char *text;
+        double timeout_s; /* NaN: auto */
+    } rows[] = {{"\"auto\"", (double)NAN}, {"0", 0}, {"1.5", 1.5}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[400];
+        (void)snprintf(text, sizeof text,
+                       "{" RUN ", " GRID ", 'evaluator': {'command': ['a'], 'timeout_s': %s}}",
+                       rows[i].text);
+        struct es_job *job = must_parse(text);
+        assert_true(job->evaluator.timeout_s == rows[i].timeout_s ||
+                    (isnan(job->evaluator.timeout_s) && isnan(rows[i].timeout_s)));
+        es_job_free(job);
+    }
+}
+
 static void test_defaults(void **state)
 {
     (void)state;
@@ -141,7 +160,7 @@ static void test_defaults(void **state)
     assert_string_equal(job->evaluator.command[0], "true");
     assert_null(job->evaluator.command[1]);
     assert_int_equal(job->evaluator.n_env, 0);
-    assert_true(job->evaluator.timeout_s == 0);
+    assert_true(isnan(job->evaluator.timeout_s)); /* "auto" */
     assert_int_equal(job->evaluator.retries, 2);
     assert_false(job->evaluator.require_score);
     assert_int_equal(job->resources.gpus_per_worker, 0);
@@ -155,6 +174,7 @@ static void test_defaults(void **state)
     assert_true(job->limits.grace_s == 60);
     assert_true(job->limits.heartbeat_s == 60);
     assert_int_equal(job->limits.max_consecutive_failures, 5);
+    assert_true(job->limits.outage_s == 1800);
     es_job_free(job);
     es_job_free(NULL);
 }
@@ -611,7 +631,8 @@ static void test_errors(void **state)
         {"{" RUN ", " GRID ", 'evaluator': {'command': ['a'], 'timeout': 1}}",
          "line 1: $.evaluator.timeout: unknown key \"timeout\"; did you mean \"timeout_s\"?"},
         {"{" RUN ", " GRID ", 'evaluator': {'command': ['a'], 'timeout_s': -1}}",
-         "line 1: $.evaluator.timeout_s: expected a number from 0 to 1000000000, found -1"},
+         "line 1: $.evaluator.timeout_s: expected \"auto\" or a number from 0 to 1000000000, found "
+         "-1"},
         {"{" RUN ", " GRID ", 'evaluator': {'command': ['a'], 'retries': 1001}}",
          "line 1: $.evaluator.retries: expected a whole number from 0 to 1000, found 1001"},
         /* the rest */
@@ -633,9 +654,12 @@ static void test_errors(void **state)
         {"{" RUN ", " GRID ", " EVALUATOR ", 'limits': {'time_limit_s': 10, 'grace_s': 10}}",
          "$.limits.time_limit_s: expected more than limits.grace_s (10 s), found 10: nothing would "
          "ever start"},
-        {"{" RUN ", " GRID ", " EVALUATOR ", 'limits': {'max_consecutive_failures': 0}}",
-         "line 1: $.limits.max_consecutive_failures: expected a whole number from 1 to 1000000, "
-         "found 0"},
+        {"{" RUN ", " GRID ", " EVALUATOR ", 'limits': {'max_consecutive_failures': -1}}",
+         "line 1: $.limits.max_consecutive_failures: expected a whole number from 0 to 1000000, "
+         "found -1"},
+        {"{" RUN ", " GRID ", 'evaluator': {'command': ['a'], 'timeout_s': 'never'}}",
+         "line 1: $.evaluator.timeout_s: expected \"auto\" or a number from 0 to 1000000000, "
+         "found \"never\""},
     };
     (void)state;
     for (size_t i = 0; i < N_ROWS(rows); i++)
@@ -942,7 +966,7 @@ static void test_text(void **state)
               "  \"schedule\": {\"policy\": \"static\", \"checkpoint_load_s\": 30, "
               "\"task_cost_s\": {\"B.x\": 2.5}, \"pass_share\": 0.25},\n"
               "  \"limits\": {\"time_limit_s\": 3600, \"grace_s\": 0.5, \"heartbeat_s\": 5, "
-              "\"max_consecutive_failures\": 9}\n"
+              "\"outage_s\": 1800, \"max_consecutive_failures\": 9}\n"
               "}\n");
     free(text);
     es_job_free(job);
@@ -1124,6 +1148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_timeouts),
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_null_evaluator),
         cmocka_unit_test(test_run_dir),

@@ -194,7 +194,10 @@ static void a_common_reason_is_seen_among_hundreds(void **state)
     (void)state;
     char text[40];
     for (uint32_t id = 0; id < N_UNITS; id++) {
-        (void)snprintf(text, sizeof text, "out of memory: 0x%x", id);
+        int n = snprintf(text, sizeof text, "out of memory at ");
+        for (uint32_t bits = id, i = 0; i < 12; i++, bits /= 2) /* numbers would be all alike */
+            text[n++] = bits % 2 ? 'b' : 'a';
+        text[n] = '\0';
         lose(id, id % 9 == 0 ? "early" : id >= 600 && id % 9 == 1 ? "late" : text);
     }
     tell();

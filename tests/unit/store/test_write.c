@@ -107,6 +107,33 @@ static void test_previous_file_is_kept(void **state)
     sample_free(&sample);
 }
 
+static int refuse(void *context, struct es_err *err)
+{
+    ++*(int *)context;
+    return es_err_set(err, ES_ERR_BUSY, "keeping the lock", "lock", "the run is another's");
+}
+
+static void test_file_is_left_where_it_may_not_be_replaced(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sample sample;
+    struct es_err err = {0};
+    int n_asked = 0;
+    struct es_store_write request = {.run_dir = fixture->folder};
+    assert_int_equal(sample_create(small, &sample), 0);
+    assert_int_equal(es_store_write(&request, sample.units, NULL), 0);
+    ino_t before = inode_of(fixture->path);
+    request.may_replace = refuse;
+    request.context = &n_asked;
+    assert_int_equal(es_store_write(&request, sample.units, &err), ES_ERR_BUSY);
+    assert_int_equal(n_asked, 1);
+    assert_string_equal(err.why, "the run is another's");
+    assert_int_equal(inode_of(fixture->path), before);
+    assert_int_equal(count_entries(fixture->folder), 2); /* .evalsweep, and no temporary file */
+    sample_free(&sample);
+    assert_hdf5_clean();
+}
+
 static void test_missing_folder(void **state)
 {
     struct fixture *fixture = *state;
@@ -297,6 +324,7 @@ int main(void)
         TEST(test_round_trip),
         TEST(test_same_results_in_any_order_make_the_same_file),
         TEST(test_previous_file_is_kept),
+        TEST(test_file_is_left_where_it_may_not_be_replaced),
         TEST(test_missing_folder),
         TEST(test_full_disk),
         TEST(test_full_disk_on_close),

@@ -42,29 +42,6 @@ eta_row() {
         "all of it, from 20 % on" "$(calc "$good")" ">= 0.9"
 }
 
-# The trace's grid as $SCRATCH/job.json; prints the checkpoint that it names first.
-write_trace_job() {
-    awk -F, '
-        function add(axis, name, text) {
-            if ((axis, name) in seen) return
-            seen[axis, name]
-            names[axis] = names[axis] (names[axis] ? "," : "") text
-        }
-        NR == 1 {for (i = 1; i <= NF; i++) at[$i] = i; next}
-        {
-            c = $at["checkpoint"]
-            add("checkpoints", c, "\"" c "\"")
-            add("layers", $at["layer"], $at["layer"])
-            add("tasks", $at["task"], "\"" $at["task"] "\"")
-            if (NR == 2) print c
-        }
-        END {
-            printf "{\"run\":{\"id\":\"trace\"},\"evaluator\":{\"mode\":\"null\"},\n\"grid\":{" >job
-            printf "\"checkpoints\":[%s],\"layers\":[%s],\n\"tasks\":[%s]}}\n", \
-                names["checkpoints"], names["layers"], names["tasks"] >job
-        }' job="$SCRATCH/job.json" "$EVALSWEEP_TRACE"
-}
-
 write_job 154 4 40 '{"mode": "null"}'
 for workers in 16 64 256; do
     rows "makespan, synthetic 154 x 4 x 40" "$workers" 0 1.01 --synthetic 1
